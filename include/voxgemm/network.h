@@ -1,0 +1,204 @@
+// Network: layers strung together. Engine: a network lowered for one device, precision and set of capacities.
+#pragma once
+
+#include <cstdint>
+#include <map>
+#include <memory>
+#include <optional>
+#include <span>
+#include <string>
+#include <vector>
+
+#include "voxgemm/context.h"
+#include "voxgemm/epilogue.h"
+#include "voxgemm/indice_pairs.h"
+#include "voxgemm/operators.h"
+#include "voxgemm/types.h"
+
+namespace voxgemm {
+
+/// Handle of a value (sparse or dense tensor) in a Network.
+struct Value {
+  std::int32_t id = -1;
+};
+
+/// A sparse convolution as the user gives it: float32 weights, folded batch norm.
+struct ConvLayer {
+  std::string name;
+  std::string indice_key;        ///< layers of one key and geometry share indice pairs; "" = by geometry only
+  ConvGeometry geometry{};       ///< ignored by inverse_conv
+  std::int32_t c_out = 0;
+  std::vector<float> weights;    ///< KRSC [c_out][kv][c_in]
+  std::vector<float> bias;       ///< [c_out] or empty
+  Activation activation = Activation::kNone;
+  float act_alpha = 0.0F;
+};
+
+/// Directed acyclic graph of layers. Building it checks every shape and throws Error naming the layer.
+class VOXGEMM_API Network {
+ public:
+  Network();
+  ~Network();
+  Network(Network&&) noexcept;
+  Network& operator=(Network&&) noexcept;
+  Network(const Network&);
+
+  /// The sparse input; one per network. `capacity` = recorded maximum of voxels.
+  Value input(const std::string& name, const Dims& spatial_shape, std::int32_t batch_size,
+              std::int32_t channels, std::int32_t capacity);
+  Value conv(Value in, ConvLayer layer);  ///< submanifold, regular or transposed by geometry.kind
+  /// Inverse of the regular convolution that was built under `layer.indice_key`: its pairs with the sides
+  /// swapped, same offsets; output sites are that layer's input sites.
+  Value inverse_conv(Value in, ConvLayer layer);
+  Value add(Value a, Value b, const std::string& name);
+  Value relu(Value in, const std::string& name);
+  Value pool(Value in, const ConvGeometry& geometry, const PoolOptions& options, const std::string& name);
+  Value global_pool(Value in, PoolKind kind, const std::string& name);
+  Value concat(std::span<const Value> values, const std::string& name);
+  Value to_dense(Value in, DenseLayout layout, const std::string& name);
+  void output(Value value, const std::string& name);
+  /// Largest row count recorded for the output sites of a site-making layer (strided, transposed, pool).
+  void set_capacity(const std::string& layer, std::int32_t rows);
+
+  [[nodiscard]] std::string describe() const;
+
+  struct Impl;
+  [[nodiscard]] const Impl& impl() const noexcept { return *impl_; }
+
+ private:
+  std::unique_ptr<Impl> impl_;
+};
+
+/// Scale of each value by layer name ("<input>" is the input's own name): real = scale * int8.
+struct ScaleTable {
+  std::map<std::string, float> scale;
+};
+
+/// Largest row count seen at each site-making layer, by layer name.
+struct CapacityTable {
+  std::map<std::string, std::int32_t> rows;
+};
+
+/// One frame in host memory for calibration, recording and comparison.
+struct Frame {
+  std::vector<std::int32_t> indices;  ///< [n][1+ndim]
+  std::vector<float> features;        ///< [n][channels]
+  std::int32_t num_voxels = 0;
+};
+
+/// Min-max calibration: runs the float32 network over the frames; scale = max|x| / 127 per value (values
+/// that one fused layer produces have one scale; 1 when a value is all zero). Real rows only.
+VOXGEMM_API ScaleTable calibrate_min_max(Context& context, const Network& network,
+                                         std::span<const Frame> frames);
+/// Records the site counts of the frames, times `headroom`, rounded up.
+VOXGEMM_API CapacityTable record_capacities(Context& context, const Network& network,
+                                            std::span<const Frame> frames, float headroom = 1.25F);
+
+enum class Precision : std::uint8_t { kInt8, kFloat32, kFloat16 };
+
+struct EngineOptions {
+  Precision precision = Precision::kInt8;
+  RowOrder order = RowOrder::kNone;     ///< CUDA and pair-table rows
+  bool profile = false;                 ///< record a time per step (EngineProfile); costs clock reads
+  DType output_dtype = DType::kFloat32; ///< dtype of the outputs: kFloat32, or kInt8 with the value's scale
+};
+
+/// Static facts of one step of a built engine.
+struct StepInfo {
+  std::string name;        ///< layer name(s), fused parts joined by " + "
+  std::string kind;        ///< "subm_conv", "sparse_conv", "pairs", "quantize", "scatter_dense", ...
+  std::int32_t c_in = 0;
+  std::int32_t c_out = 0;
+  std::int32_t kv = 0;
+  std::int32_t capacity = 0;
+  std::string kernel;      ///< row chosen, or structure for pairs
+  std::string precision;   ///< "int8", "fp32", "fp16"
+  std::string pairs;       ///< name of the kernel map a layer reads
+};
+
+/// What one enqueue did, per step; filled when EngineOptions::profile is set.
+struct StepProfile {
+  double microseconds = 0.0;
+  std::int32_t n_in = 0;
+  std::int32_t n_out = 0;
+  std::int64_t pairs = 0;        ///< (output, offset) entries of the map it used
+};
+
+/// One named output of an engine.
+struct OutputInfo {
+  std::string name;
+  bool dense = false;
+  Dims spatial_shape{};
+  std::int32_t batch_size = 1;
+  std::int32_t channels = 0;
+  std::int32_t capacity = 0;     ///< rows (sparse); dense outputs hold dense_elements() elements
+  DType dtype = DType::kFloat32;
+  float scale = 1.0F;
+  DenseLayout layout = DenseLayout::kNCHW;
+};
+
+/// Caller-owned memory of one output, on the engine's device.
+struct OutputBinding {
+  void* features = nullptr;             ///< sparse [capacity][channels], or the dense array
+  std::int32_t* indices = nullptr;      ///< sparse only; may be null
+  std::int32_t* num_voxels = nullptr;   ///< sparse only, one int32 on the engine's device; may be null
+};
+
+/// Engine: immutable after build; threads may share it, each with its own Context and workspace.
+class VOXGEMM_API Engine {
+ public:
+  /// Lowers the network for the context's device: fuses conv + add + relu, shares pairs, plans every
+  /// layer and the arena. int8 needs a scale for every value between layers (error names the first
+  /// without). Throws Error naming the layer.
+  static Engine build(Context& context, const Network& network, const ScaleTable& scales,
+                      const EngineOptions& options = {});
+  ~Engine();
+  Engine(Engine&&) noexcept;
+  Engine& operator=(Engine&&) noexcept;
+
+  [[nodiscard]] std::size_t workspace_bytes() const noexcept;
+  [[nodiscard]] std::span<const StepInfo> steps() const noexcept;
+  [[nodiscard]] std::span<const OutputInfo> outputs() const noexcept;
+  [[nodiscard]] std::int32_t input_capacity() const noexcept;
+  [[nodiscard]] std::string describe() const;
+  [[nodiscard]] Device device() const noexcept;
+
+  /// Zeroes what must be zero in a fresh workspace; call once per workspace, outside the hot path.
+  Status prepare(Context& context, Workspace workspace) const noexcept;
+
+  /// Runs one frame. `input` is padded to input_capacity() and sliced to its count: num_voxels on the CPU,
+  /// device_num_voxels (or num_voxels when that is null) on CUDA. Features float32, or int8 with the
+  /// input's scale. noexcept, no allocation, no synchronisation; capturable into a CUDA graph, which then
+  /// replays for any count <= capacity. Outputs beyond the valid rows are untouched.
+  /// CPU status: kCapacity when a level overflowed (canonical-first rows kept), kOutOfRange for a bad
+  /// coordinate, kDuplicate. CUDA: the same, later, from status().
+  Status enqueue(Context& context, const SparseTensorView& input, std::span<const OutputBinding> outputs,
+                 Workspace workspace, std::span<StepProfile> profile = {}) const noexcept;
+
+  /// Sticky status block of a CUDA workspace: synchronises, reads, clears. CPU: ok.
+  Status status(Context& context, Workspace workspace) const noexcept;
+
+  struct Impl;
+  [[nodiscard]] const Impl& impl() const noexcept { return *impl_; }
+
+ private:
+  Engine();
+  std::unique_ptr<Impl> impl_;
+};
+
+/// Published backbones with seeded weights (He-uniform, reproducible on every machine).
+struct BackboneOptions {
+  std::int32_t in_channels = 5;
+  Dims spatial_shape{41, 1440, 1440};
+  std::int32_t batch_size = 1;
+  std::int32_t capacity = 160000;
+  std::uint64_t seed = 1;
+  DenseLayout layout = DenseLayout::kNCHW;
+  bool dense_output = true;        ///< false: the sparse output of the last layer
+};
+/// SECOND's VoxelBackBone8x: 12 convolutions, 8 kernel maps.
+VOXGEMM_API Network make_second_backbone(const BackboneOptions& options);
+/// CenterPoint's VoxelResBackBone8x: 21 convolutions, 8 kernel maps, 8 residual adds.
+VOXGEMM_API Network make_centerpoint_backbone(const BackboneOptions& options);
+
+}  // namespace voxgemm

@@ -1,0 +1,41 @@
+#include "voxgemm/error.h"
+
+#include <fmt/format.h>
+
+namespace voxgemm {
+
+std::string_view to_string(ErrorCode code) {
+  switch (code) {
+    case ErrorCode::kOk: return "ok";
+    case ErrorCode::kInvalidArgument: return "invalid argument";
+    case ErrorCode::kShape: return "shape";
+    case ErrorCode::kDType: return "dtype";
+    case ErrorCode::kDuplicate: return "duplicate coordinate";
+    case ErrorCode::kOutOfRange: return "coordinate out of range";
+    case ErrorCode::kCapacity: return "capacity exceeded";
+    case ErrorCode::kUnsupported: return "unsupported";
+    case ErrorCode::kNotFound: return "not found";
+    case ErrorCode::kIo: return "input/output";
+    case ErrorCode::kOutOfMemory: return "out of memory";
+    case ErrorCode::kDevice: return "device";
+  }
+  return "?";
+}
+
+std::string to_string(const Status& status) {
+  if (status.ok()) return "ok";
+  std::string text = fmt::format("{}: value {}", to_string(status.code), status.value);
+  if (status.limit != 0) text += fmt::format(", limit {}", status.limit);
+  if (status.step >= 0) text += fmt::format(" (step {})", status.step);
+  return text;
+}
+
+void check(bool condition, ErrorCode code, std::string_view message) {
+  if (!condition) throw Error(code, fmt::format("{}: {}", to_string(code), message));
+}
+
+void check(const Status& status, std::string_view what) {
+  if (!status.ok()) throw Error(status.code, fmt::format("{}: {}", what, to_string(status)));
+}
+
+}  // namespace voxgemm

@@ -1,0 +1,95 @@
+// Proves: contexts validate their options, parallel_for covers a range exactly once for any thread count,
+// buffers own aligned memory and say how much they asked for, float16 conversion is exact and rounds to even.
+#include "voxgemm/context.h"
+
+#include <gtest/gtest.h>
+
+#include <atomic>
+#include <cmath>
+#include <cstring>
+#include <limits>
+#include <vector>
+
+#include "core/parallel.h"
+
+namespace voxgemm {
+namespace {
+
+TEST(Context, RejectsNegativeThreads) {
+  try {
+    Context context({.threads = -1});
+    FAIL() << "accepted";
+  } catch (const Error& e) {
+    EXPECT_EQ(e.code(), ErrorCode::kInvalidArgument);
+    EXPECT_NE(std::string(e.what()).find("-1"), std::string::npos);
+  }
+}
+
+TEST(Context, DescribesItself) {
+  Context context({.threads = 1});
+  EXPECT_NE(context.describe().find("scalar; 1 thread"), std::string::npos);
+  EXPECT_TRUE(context.supports(Isa::kScalar));
+}
+
+TEST(Context, PolicyLimitsIsa) {
+  Context context({.threads = 1, .kernels = {.max_isa = Isa::kScalar}});
+  EXPECT_FALSE(context.supports(Isa::kAvx2));
+}
+
+TEST(ParallelFor, CoversRangeOnce) {
+  for (int threads : {1, 2, 3, 8}) {
+    Context context({.threads = threads});
+    for (int n : {0, 1, 7, 1000}) {
+      std::vector<std::atomic<int>> hits(static_cast<std::size_t>(n));
+      parallel_for(context, 0, n, 16, [&](std::int64_t b, std::int64_t e) {
+        for (std::int64_t i = b; i < e; ++i) ++hits[static_cast<std::size_t>(i)];
+      });
+      for (const auto& h : hits) ASSERT_EQ(h.load(), 1) << threads << " threads, n " << n;
+    }
+  }
+}
+
+TEST(Buffer, OwnsAlignedBytes) {
+  Context context({.threads = 1});
+  Buffer a(context, 1000);
+  EXPECT_EQ(reinterpret_cast<std::uintptr_t>(a.data()) % 256, 0U);
+  std::byte* p = a.data();
+  Buffer b = std::move(a);
+  EXPECT_EQ(b.data(), p);
+  EXPECT_EQ(a.data(), nullptr);  // NOLINT: moved-from is empty by contract
+}
+
+TEST(Buffer, OutOfMemoryNamesTheBytes) {
+  Context context({.threads = 1});
+  try {
+    Buffer b(context, std::size_t{1} << 62);
+    FAIL() << "allocated";
+  } catch (const Error& e) {
+    EXPECT_EQ(e.code(), ErrorCode::kOutOfMemory);
+    EXPECT_NE(std::string(e.what()).find("4611686018427387904"), std::string::npos);
+  }
+}
+
+TEST(Half, RoundTripsEveryValue) {
+  for (std::uint32_t bits = 0; bits < 0x10000; ++bits) {
+    const Half h{static_cast<std::uint16_t>(bits)};
+    const float f = to_float(h);
+    if (std::isnan(f)) {
+      EXPECT_TRUE(std::isnan(to_float(to_half(f))));
+    } else {
+      ASSERT_EQ(to_half(f).bits, h.bits) << bits;
+    }
+  }
+}
+
+TEST(Half, RoundsToEvenAndOverflows) {
+  EXPECT_EQ(to_float(to_half(2049.0F)), 2048.0F);  // tie, even below
+  EXPECT_EQ(to_float(to_half(2051.0F)), 2052.0F);  // tie, even above
+  EXPECT_EQ(to_float(to_half(65519.0F)), 65504.0F);
+  EXPECT_TRUE(std::isinf(to_float(to_half(65520.0F))));
+  EXPECT_EQ(to_float(to_half(0x1p-25F)), 0.0F);    // tie between 0 and the smallest
+  EXPECT_EQ(to_float(to_half(0x1.8p-25F)), 0x1p-24F);
+}
+
+}  // namespace
+}  // namespace voxgemm

@@ -3,6 +3,7 @@
 
 #include <array>
 #include <cstdint>
+#include <memory>
 #include <span>
 #include <vector>
 
@@ -15,6 +16,8 @@ namespace voxgemm {
 /// Grid over space. Points are given x,y,z; voxels are indexed z,y,x. All arithmetic is float32:
 ///   grid[a] = round((max[a] - min[a]) / voxel_size[a])
 ///   c[a]    = floor((p[a] - min[a]) / voxel_size[a]);   the point counts iff 0 <= c[a] < grid[a]
+/// round() is half away from zero. A voxel's mean is (x_0 + x_1 + ...) / float(count) in float32, starting
+/// from its first point's value. Limits: 1..2^24 cells per axis, both caps >= 1.
 /// Source: spconv Point2Voxel (first-come numbering).
 struct VoxelGrid {
   std::array<float, 3> min_xyz{};
@@ -41,30 +44,34 @@ struct VoxelizeCounts {
   std::int64_t points = 0;            ///< read
   std::int64_t not_finite = 0;        ///< NaN or infinite x, y, z or feature: dropped
   std::int64_t out_of_range = 0;      ///< outside the grid: dropped
-  std::int64_t voxel_overflow = 0;    ///< would have opened a voxel beyond max_voxels: dropped
+  std::int64_t voxel_overflow = 0;    ///< in a cell that would have been a voxel beyond max_voxels: dropped
   std::int64_t point_overflow = 0;    ///< beyond max_points_per_voxel: has a voxel id, not in the mean
   std::int32_t voxels = 0;            ///< rows produced
   std::int64_t voxels_wanted = 0;     ///< rows that an unlimited call would have produced
 };
 
-/// Optional outputs of voxelize(); empty spans are skipped.
+/// Optional outputs; empty spans are skipped. Rows beyond those produced are not written.
 struct VoxelizeExtras {
-  std::span<std::int32_t> point_voxel_id;   ///< [num_points] row of each point's voxel, -1 when dropped
-  std::span<std::int32_t> points_per_voxel; ///< [max_voxels] points kept, <= max_points_per_voxel
-  std::span<float> voxels;                  ///< [max_voxels][max_points][columns], zero padded
+  /// [sum of num_points over the clouds] row of each point's voxel, -1 when dropped.
+  std::span<std::int32_t> point_voxel_id;
+  /// [clouds * max_voxels] points kept, <= max_points_per_voxel.
+  std::span<std::int32_t> points_per_voxel;
+  /// [clouds * max_voxels][max_points_per_voxel][columns], zero padded.
+  std::span<float> voxels;
 };
 
-/// Voxelises one cloud per batch entry. Rows are numbered in the order in which the points come, batch
+/// Voxelises one cloud per batch entry; clouds and extras lie in host memory, whatever the device. Rows are numbered in the order in which the points come, batch
 /// after batch; a feature is the float32 mean of a voxel's kept points, summed in point order. The same
 /// bits for any number of threads. `out` must have capacity >= batch * max_voxels, float32 features with
-/// `columns` channels, and spatial shape >= grid (extra z cells allowed).
-/// Errors: kInvalidArgument (bad grid), kShape, kDType.
+/// `columns` channels, and spatial shape >= grid (extra z cells allowed). max_voxels counts per cloud.
+/// Errors: kInvalidArgument (bad grid or cloud), kShape, kDType.
 VOXGEMM_API std::vector<VoxelizeCounts> voxelize(Context& context, std::span<const PointsView> clouds,
                                                  const VoxelGrid& grid, SparseTensor& out,
                                                  const VoxelizeExtras& extras = {});
 
 /// Planned form for the hot path: fixed grid, columns and largest cloud; run() is noexcept, allocates
-/// nothing and, on CUDA, leaves the counts on the device.
+/// nothing and, on CUDA, leaves the counts on the device. `sparse_shape`: shape of the sparse tensor that the
+/// rows are for, checked to hold the grid; empty = the grid. Throws kInvalidArgument, kShape.
 class VOXGEMM_API Voxelizer {
  public:
   Voxelizer(Context& context, const VoxelGrid& grid, std::int32_t columns, std::int64_t max_points,
@@ -76,7 +83,9 @@ class VOXGEMM_API Voxelizer {
   [[nodiscard]] std::size_t workspace_bytes() const noexcept;
   /// indices [batch*max_voxels][4]; features [batch*max_voxels][columns] float32, row stride `stride`.
   /// num_voxels: one int32 on the context's device. counts: batch_size entries on the context's device,
-  /// may be null.
+  /// may be null. Clouds and extras lie on the context's device too. Status: kShape (too many clouds or
+  /// points, wrong columns), kDType, kInvalidArgument (null pointer, negative count, small extras),
+  /// kCapacity (small workspace).
   Status run(Context& context, std::span<const PointsView> clouds, std::int32_t* indices,
              float* features, std::int64_t stride, std::int32_t* num_voxels, VoxelizeCounts* counts,
              Workspace workspace, const VoxelizeExtras& extras = {}) const noexcept;

@@ -41,15 +41,21 @@ VOXGEMM_API EpilogueParams make_epilogue(float in_scale, std::span<const float> 
 
 namespace {  // internal linkage: every translation unit keeps its own copy, whatever its ISA flags
 
-/// The float part of the formula above; `residual` is read only when has_residual.
-VOXGEMM_HOST_DEVICE inline float apply_epilogue(std::int32_t acc, float scale, float bias,
-                                                bool has_residual, float beta, float residual,
-                                                Activation activation, float act_alpha) {
-  float t = fmaf(scale, static_cast<float>(acc), bias);
+/// The formula above from its second line on: residual (read only when has_residual) and activation.
+VOXGEMM_HOST_DEVICE inline float finish_epilogue(float t, bool has_residual, float beta, float residual,
+                                                 Activation activation, float act_alpha) {
   if (has_residual) t = fmaf(beta, residual, t);
   if (activation == Activation::kReLU) t = t > 0.0F ? t : 0.0F;
   if (activation == Activation::kLeakyReLU) t = t >= 0.0F ? t : t * act_alpha;
   return t;
+}
+
+/// The float part of the formula above.
+VOXGEMM_HOST_DEVICE inline float apply_epilogue(std::int32_t acc, float scale, float bias,
+                                                bool has_residual, float beta, float residual,
+                                                Activation activation, float act_alpha) {
+  const float t = fmaf(scale, static_cast<float>(acc), bias);
+  return finish_epilogue(t, has_residual, beta, residual, activation, act_alpha);
 }
 
 /// Round half to even, saturate to [-128, 127]; NaN gives 0.

@@ -1,0 +1,194 @@
+// Planning of one layer: validate, choose a row, pack the weights.
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <cmath>
+#include <utility>
+
+#include "core/context_impl.h"
+#include "core/select_kernel.h"
+#include "gemm/implicit_gemm_impl.h"
+
+namespace voxgemm {
+namespace {
+
+// Largest kv * c_in whose exact sum of int8 products stays inside int32.
+constexpr std::int64_t kMaxReduction = 131071;
+constexpr std::int32_t kChannelRounding = 64;
+
+void require(bool condition, const ImplicitGemmDesc& desc, ErrorCode code, const std::string& what) {
+  check(condition, code, fmt::format("layer '{}': {}", desc.name, what));
+}
+
+void validate_desc(const Context& context, const ImplicitGemmDesc& d) {
+  const bool cuda = context.device().kind == DeviceKind::kCuda;
+  require(d.kv >= 1 && d.kv <= kMaxKernelVolume, d, ErrorCode::kInvalidArgument,
+          fmt::format("kernel volume is {}, allowed 1 to {}", d.kv, kMaxKernelVolume));
+  require(d.c_in >= 1, d, ErrorCode::kInvalidArgument, fmt::format("c_in is {}, must be at least 1", d.c_in));
+  require(d.c_out >= 1, d, ErrorCode::kInvalidArgument,
+          fmt::format("c_out is {}, must be at least 1", d.c_out));
+  require(d.max_rows >= 0, d, ErrorCode::kInvalidArgument,
+          fmt::format("max_rows is {}, must not be negative", d.max_rows));
+  require(
+      d.in_dtype == DType::kInt8 || d.in_dtype == DType::kFloat32 || (d.in_dtype == DType::kFloat16 && cuda),
+      d, ErrorCode::kDType, fmt::format("input of type {} is not taken here", to_string(d.in_dtype)));
+  const bool out_ok = d.in_dtype == DType::kInt8
+                          ? d.out_dtype == DType::kInt8 || d.out_dtype == DType::kFloat32 ||
+                                (d.out_dtype == DType::kFloat16 && cuda)
+                          : d.out_dtype == d.in_dtype;
+  require(out_ok, d, ErrorCode::kDType,
+          fmt::format("{} input cannot give {} output here", to_string(d.in_dtype), to_string(d.out_dtype)));
+  if (d.in_dtype == DType::kInt8) {
+    const std::int64_t reduction = std::int64_t{d.kv} * d.c_in;
+    require(reduction <= kMaxReduction, d, ErrorCode::kInvalidArgument,
+            fmt::format("kv * c_in is {}, an exact int32 sum allows {}", reduction, kMaxReduction));
+  }
+}
+
+void validate_finite(const ImplicitGemmDesc& d, const char* what, std::span<const float> values) {
+  for (std::size_t n = 0; n < values.size(); ++n) {
+    require(std::isfinite(values[n]), d, ErrorCode::kInvalidArgument,
+            fmt::format("{}[{}] is {}, must be finite", what, n, values[n]));
+  }
+}
+
+void validate_epilogue(const ImplicitGemmDesc& d, const EpilogueParams& e) {
+  const auto c_out = static_cast<std::size_t>(d.c_out);
+  const bool is_int8 = d.in_dtype == DType::kInt8;
+  const bool scale_ok = e.scale.size() == c_out || e.scale.size() == 1 || (e.scale.empty() && !is_int8);
+  require(scale_ok, d, ErrorCode::kShape,
+          fmt::format("epilogue scale has {} values, wanted {} or 1", e.scale.size(), c_out));
+  require(e.bias.empty() || e.bias.size() == c_out, d, ErrorCode::kShape,
+          fmt::format("epilogue bias has {} values, wanted {} or none", e.bias.size(), c_out));
+  validate_finite(d, "scale", e.scale);
+  validate_finite(d, "bias", e.bias);
+  validate_finite(d, "beta", std::span(&e.beta, 1));
+  validate_finite(d, "act_alpha", std::span(&e.act_alpha, 1));
+  if (!is_int8) {
+    const auto other = std::find_if(e.scale.begin(), e.scale.end(), [](float s) { return s != 1.0F; });
+    require(other == e.scale.end(), d, ErrorCode::kInvalidArgument,
+            fmt::format("epilogue scale of a float problem must be 1, got {}",
+                        other == e.scale.end() ? 1.0F : *other));
+  }
+}
+
+void validate_weights(const ImplicitGemmDesc& d, std::size_t length) {
+  const std::int64_t wanted = std::int64_t{d.c_out} * d.kv * d.c_in;
+  require(static_cast<std::int64_t>(length) == wanted, d, ErrorCode::kShape,
+          fmt::format("weights have {} values, wanted c_out * kv * c_in = {} * {} * {} = {}", length, d.c_out,
+                      d.kv, d.c_in, wanted));
+}
+
+void choose_kernel(const Context& context, ImplicitGemm::Impl& impl) {
+  const std::string& force = context.kernels().force;
+  const auto table = implicit_gemm_kernels();
+  if (!force.empty()) {
+    const bool known =
+        std::any_of(table.begin(), table.end(), [&](const auto& row) { return row.name == force; });
+    require(known, impl.desc, ErrorCode::kUnsupported,
+            fmt::format("forced kernel '{}' is not in the table: {}", force,
+                        fmt::join(implicit_gemm_kernel_names(), ", ")));
+  }
+  auto selection = select_kernel<ImplicitGemmKernel>(context, table, impl.problem);
+  impl.refused = std::move(selection.refused);
+  impl.kernel = selection.kernel;
+  if (impl.kernel != nullptr) {
+    impl.kernel_name = impl.kernel->name;
+    return;
+  }
+  std::string reasons;
+  for (const RefusedKernel& r : impl.refused) {
+    if (!force.empty() && r.name != force) continue;
+    reasons += fmt::format("{}{}: {}", reasons.empty() ? "" : "; ", r.name, r.reason);
+  }
+  require(false, impl.desc, ErrorCode::kUnsupported,
+          fmt::format("no kernel takes the problem ({})", reasons));
+}
+
+void upload_channels(Context& context, Buffer& buffer, std::span<const float> values, float fill,
+                     std::int32_t c_out, std::int32_t multiple) {
+  const std::int32_t rounding = std::max(multiple, kChannelRounding);
+  const std::size_t rounded = static_cast<std::size_t>((c_out + rounding - 1) / rounding * rounding);
+  std::vector<float> host(rounded, 0.0F);
+  for (std::size_t n = 0; n < static_cast<std::size_t>(c_out); ++n) {
+    host[n] = values.empty() ? fill : (values.size() == 1 ? values[0] : values[n]);
+  }
+  buffer = Buffer(context, rounded * sizeof(float));
+  buffer.upload(context, host.data(), rounded * sizeof(float));
+}
+
+std::unique_ptr<ImplicitGemm::Impl> make_plan(Context& context, const ImplicitGemmDesc& desc,
+                                              const void* weights, const EpilogueParams& epilogue) {
+  auto impl = std::make_unique<ImplicitGemm::Impl>();
+  impl->desc = desc;
+  impl->device = context.device();
+  impl->problem = {.kv = desc.kv,
+                   .c_in = desc.c_in,
+                   .c_out = desc.c_out,
+                   .in_dtype = desc.in_dtype,
+                   .out_dtype = desc.out_dtype,
+                   .has_residual = desc.has_residual,
+                   .input_non_negative = desc.input_non_negative};
+  choose_kernel(context, *impl);
+  const ImplicitGemmKernel& row = *impl->kernel;
+  std::vector<std::byte> packed(row.packed_bytes(impl->problem));
+  row.pack(impl->problem, weights, packed.data());
+  impl->weights = Buffer(context, packed.size());
+  impl->weights.upload(context, packed.data(), packed.size());
+  upload_channels(context, impl->scale, epilogue.scale, 1.0F, desc.c_out, row.tile.channels);
+  upload_channels(context, impl->bias, epilogue.bias, 0.0F, desc.c_out, row.tile.channels);
+  impl->beta = epilogue.beta;
+  impl->activation = epilogue.activation;
+  impl->act_alpha = epilogue.act_alpha;
+  return impl;
+}
+
+}  // namespace
+
+ImplicitGemm::ImplicitGemm(Context& context, const ImplicitGemmDesc& desc,
+                           std::span<const std::int8_t> weights, const EpilogueParams& epilogue) {
+  validate_desc(context, desc);
+  require(desc.in_dtype == DType::kInt8, desc, ErrorCode::kDType,
+          fmt::format("int8 weights for {} input", to_string(desc.in_dtype)));
+  validate_weights(desc, weights.size());
+  validate_epilogue(desc, epilogue);
+  impl_ = make_plan(context, desc, weights.data(), epilogue);
+}
+
+ImplicitGemm::ImplicitGemm(Context& context, const ImplicitGemmDesc& desc, std::span<const float> weights,
+                           const EpilogueParams& epilogue) {
+  validate_desc(context, desc);
+  require(desc.in_dtype != DType::kInt8, desc, ErrorCode::kDType, "float32 weights for int8 input");
+  validate_weights(desc, weights.size());
+  validate_finite(desc, "weights", weights);
+  validate_epilogue(desc, epilogue);
+  impl_ = make_plan(context, desc, weights.data(), epilogue);
+}
+
+ImplicitGemm::~ImplicitGemm() = default;
+ImplicitGemm::ImplicitGemm(ImplicitGemm&&) noexcept = default;
+ImplicitGemm& ImplicitGemm::operator=(ImplicitGemm&&) noexcept = default;
+
+const ImplicitGemmDesc& ImplicitGemm::desc() const noexcept { return impl_->desc; }
+const std::string& ImplicitGemm::kernel_name() const noexcept { return impl_->kernel_name; }
+const std::vector<RefusedKernel>& ImplicitGemm::refused() const noexcept { return impl_->refused; }
+PairForms ImplicitGemm::pair_forms() const noexcept { return impl_->kernel->forms; }
+std::int64_t ImplicitGemm::preferred_in_stride() const noexcept { return impl_->copy_stride(); }
+
+std::string ImplicitGemm::describe() const {
+  const Impl& p = *impl_;
+  std::string text = fmt::format("{}: {} {}->{} kv {} -> {}, {}, tile {}x{}x{}, {} weight bytes", p.desc.name,
+                                 to_string(p.desc.in_dtype), p.desc.c_in, p.desc.c_out, p.desc.kv,
+                                 to_string(p.desc.out_dtype), p.kernel_name, p.kernel->tile.rows,
+                                 p.kernel->tile.channels, p.kernel->tile.depth, p.weights.bytes());
+  for (const RefusedKernel& r : p.refused) text += fmt::format("\n  refused {}: {}", r.name, r.reason);
+  return text;
+}
+
+std::vector<std::string> implicit_gemm_kernel_names() {
+  std::vector<std::string> names;
+  for (const ImplicitGemmKernel& row : implicit_gemm_kernels()) names.emplace_back(row.name);
+  return names;
+}
+
+}  // namespace voxgemm

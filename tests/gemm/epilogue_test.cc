@@ -1,0 +1,76 @@
+// Proves: the scale rules divide and multiply in the documented order; bad scales are named; the scalar
+// epilogue rounds half to even, saturates to [-128, 127], maps NaN to 0 and rounds once where a residual is
+// fused.
+#include "voxgemm/epilogue.h"
+
+#include <gtest/gtest.h>
+
+#include <array>
+#include <limits>
+#include <string>
+
+#include "voxgemm/error.h"
+
+namespace voxgemm {
+namespace {
+
+TEST(MakeEpilogue, PublishedVector) {
+  const std::array weight_scale = {0.005F, 0.01F};
+  const std::array bias = {0.5F, -0.25F};
+  const EpilogueParams e = make_epilogue(0.02F, weight_scale, 0.05F, bias, Activation::kReLU, 0.0F, 0.025F);
+  EXPECT_EQ(e.scale, (std::vector<float>{0.02F * 0.005F / 0.05F, 0.02F * 0.01F / 0.05F}));
+  EXPECT_NEAR(e.scale[0], 0.002F, 1e-9F);
+  EXPECT_EQ(e.bias, (std::vector<float>{10.0F, -5.0F}));
+  EXPECT_EQ(e.beta, 0.5F);
+  EXPECT_EQ(e.activation, Activation::kReLU);
+}
+
+TEST(MakeEpilogue, NamesBadScales) {
+  const std::array good = {1.0F};
+  const std::array bad = {std::numeric_limits<float>::quiet_NaN()};
+  const auto text = [](auto&& make) {
+    try {
+      make();
+    } catch (const Error& e) {
+      return std::string(e.what());
+    }
+    return std::string();
+  };
+  EXPECT_NE(text([&] { make_epilogue(1.0F, good, 0.0F); }).find("out_scale is 0"), std::string::npos);
+  EXPECT_NE(text([&] { make_epilogue(1.0F, bad, 1.0F); }).find("weight_scale is nan"), std::string::npos);
+  EXPECT_NE(text([&] { make_epilogue(bad[0], good, 1.0F); }).find("in_scale is nan"), std::string::npos);
+  EXPECT_NE(text([&] { make_epilogue(1.0F, good, 1.0F, bad); }).find("bias is nan"), std::string::npos);
+}
+
+TEST(ApplyEpilogue, RoundsHalfToEvenAndSaturates) {
+  const std::array<std::pair<float, int>, 13> cases = {{{0.5F, 0},
+                                                        {1.5F, 2},
+                                                        {2.5F, 2},
+                                                        {-0.5F, 0},
+                                                        {-1.5F, -2},
+                                                        {-2.5F, -2},
+                                                        {127.5F, 127},
+                                                        {128.0F, 127},
+                                                        {-128.5F, -128},
+                                                        {-129.0F, -128},
+                                                        {std::numeric_limits<float>::infinity(), 127},
+                                                        {-std::numeric_limits<float>::infinity(), -128},
+                                                        {std::numeric_limits<float>::quiet_NaN(), 0}}};
+  for (const auto& [t, q] : cases) EXPECT_EQ(saturate_int8(t), q) << t;
+}
+
+TEST(ApplyEpilogue, ActivationsMapNaNAsDocumented) {
+  const float nan = std::numeric_limits<float>::quiet_NaN();
+  EXPECT_EQ(apply_epilogue(1, nan, 0.0F, false, 0.0F, 0.0F, Activation::kReLU, 0.0F), 0.0F);
+  EXPECT_TRUE(std::isnan(apply_epilogue(1, nan, 0.0F, false, 0.0F, 0.0F, Activation::kLeakyReLU, 0.1F)));
+  EXPECT_EQ(apply_epilogue(-10, 1.0F, 0.0F, false, 0.0F, 0.0F, Activation::kLeakyReLU, 0.5F), -5.0F);
+}
+
+TEST(ApplyEpilogue, RoundsOnceWithAResidual) {
+  // 1.4 from the sum and 1.4 from the residual: fused 2.8 -> 3, rounded apart 1 + 1 = 2.
+  const float t = apply_epilogue(14, 0.1F, 0.0F, true, 0.1F, 14.0F, Activation::kNone, 0.0F);
+  EXPECT_EQ(saturate_int8(t), 3);
+}
+
+}  // namespace
+}  // namespace voxgemm

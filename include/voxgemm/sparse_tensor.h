@@ -24,7 +24,8 @@ struct SparseTensorView {
 };
 
 /// Validates shape fields: 1..4 axes, every extent >= 1, batch >= 1, key (batch * product) < 2^63,
-/// 0 <= num_voxels <= capacity, pointers present when num_voxels > 0. Throws Error.
+/// 0 <= num_voxels <= capacity, pointers present when num_voxels > 0 (features.channels 0: indices alone).
+/// Throws Error.
 VOXGEMM_API void validate_shape(const SparseTensorView& tensor);
 
 /// validate_shape, then every coordinate: kOutOfRange names the first row whose batch or position lies
@@ -47,8 +48,8 @@ class VOXGEMM_API SparseTensor {
                                 std::int32_t channels, DType dtype, std::int32_t capacity = 0,
                                 float scale = 1.0F);
 
-  /// Active sites of a dense NDHWC-style array [batch][*spatial][channels]: a site is active when any
-  /// channel is non-zero. Ascending linear key.
+  /// Active sites of a dense NDHWC-style array [batch][*spatial][channels] in host memory: a site is active
+  /// when any channel is non-zero. Ascending linear key.
   static SparseTensor from_dense(Context& context, const Dims& spatial_shape, std::int32_t batch_size,
                                  const void* dense, std::int32_t channels, DType dtype);
 

@@ -1,0 +1,84 @@
+#include <cmath>
+#include <cstring>
+
+#include "kernels/quantize/quantize.h"
+#include "voxgemm/epilogue.h"
+
+namespace voxgemm {
+namespace {
+
+inline float load(float x) { return x; }
+inline float load(Half x) { return to_float(x); }
+inline float load(std::int8_t x) { return static_cast<float>(x); }
+inline void store(float t, float* out) { *out = t; }
+inline void store(float t, Half* out) { *out = to_half(t); }
+inline void store(float t, std::int8_t* out) { *out = saturate_int8(t); }
+
+template <typename In, typename Out, typename Fn>
+void map_rows(const QuantizeArgs& a, RowRange range, Fn fn) {
+  for (std::int64_t r = range.begin; r < range.end; ++r) {
+    const In* in = static_cast<const In*>(a.in) + r * a.in_stride;
+    Out* out = static_cast<Out*>(a.out) + r * a.out_stride;
+    for (std::int32_t c = 0; c < a.channels; ++c) store(fn(load(in[c])), out + c);
+  }
+}
+
+void copy_rows(const QuantizeArgs& a, RowRange range) {
+  const auto size = static_cast<std::int64_t>(size_of(a.in_dtype));
+  const auto* in = static_cast<const char*>(a.in);
+  auto* out = static_cast<char*>(a.out);
+  for (std::int64_t r = range.begin; r < range.end; ++r) {
+    std::memmove(out + r * a.out_stride * size, in + r * a.in_stride * size,
+                 static_cast<std::size_t>(a.channels * size));
+  }
+}
+
+void zero_tails(const QuantizeArgs& a, RowRange range) {
+  if (a.zero_channels <= 0) return;
+  const auto size = static_cast<std::int64_t>(size_of(a.out_dtype));
+  auto* out = static_cast<char*>(a.out);
+  for (std::int64_t r = range.begin; r < range.end; ++r) {
+    std::memset(out + (r * a.out_stride + a.channels) * size, 0,
+                static_cast<std::size_t>(a.zero_channels * size));
+  }
+}
+
+}  // namespace
+
+void scalar_quantize(const QuantizeArgs& a, RowRange range, Exec) noexcept {
+  const float factor = a.factor;
+  const auto divide = [factor](float x) { return x / factor; };
+  const auto multiply = [factor](float x) { return x * factor; };
+  const auto same = [](float x) { return x; };
+  switch (a.op) {
+    case QuantizeOp::kQuantize:
+      if (a.in_dtype == DType::kFloat32) {
+        map_rows<float, std::int8_t>(a, range, divide);
+      } else {
+        map_rows<Half, std::int8_t>(a, range, divide);
+      }
+      break;
+    case QuantizeOp::kDequantize:
+      if (a.out_dtype == DType::kFloat32) {
+        map_rows<std::int8_t, float>(a, range, multiply);
+      } else {
+        map_rows<std::int8_t, Half>(a, range, multiply);
+      }
+      break;
+    case QuantizeOp::kRequantize:
+      map_rows<std::int8_t, std::int8_t>(a, range, multiply);
+      break;
+    case QuantizeOp::kConvert:
+      if (a.in_dtype == a.out_dtype) {
+        copy_rows(a, range);
+      } else if (a.in_dtype == DType::kFloat32) {
+        map_rows<float, Half>(a, range, same);
+      } else {
+        map_rows<Half, float>(a, range, same);
+      }
+      break;
+  }
+  zero_tails(a, range);
+}
+
+}  // namespace voxgemm

@@ -1,0 +1,16 @@
+#include <array>
+
+#include "kernels/voxelize/voxelize.h"
+
+namespace voxgemm {
+namespace {
+
+constexpr auto kVoxelCellsKernels = std::to_array<VoxelCellsKernel>({
+    {"scalar_voxel_cells", Isa::kScalar, scalar_voxel_cells},
+});
+
+}  // namespace
+
+std::span<const VoxelCellsKernel> voxel_cells_kernels() { return kVoxelCellsKernels; }
+
+}  // namespace voxgemm

@@ -1,0 +1,16 @@
+#include <array>
+
+#include "kernels/elementwise/elementwise.h"
+
+namespace voxgemm {
+namespace {
+
+constexpr auto kElementwiseKernels = std::to_array<ElementwiseKernel>({
+    {"scalar_elementwise", Isa::kScalar, scalar_elementwise},
+});
+
+}  // namespace
+
+std::span<const ElementwiseKernel> elementwise_kernels() { return kElementwiseKernels; }
+
+}  // namespace voxgemm

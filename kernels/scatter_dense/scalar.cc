@@ -1,0 +1,84 @@
+#include <array>
+#include <atomic>
+
+#include "kernels/scatter_dense/scatter_dense.h"
+
+namespace voxgemm {
+namespace {
+
+// Spatial axes folded to (z, y, x).
+struct Folded {
+  std::int64_t z = 1;
+  std::int64_t y = 1;
+  std::int64_t x = 1;
+};
+
+inline Folded fold(const Dims& shape) {
+  const int n = shape.ndim;
+  Folded f{1, n > 1 ? shape[n - 2] : 1, shape[n - 1]};
+  for (int axis = 0; axis < n - 2; ++axis) f.z *= shape[axis];
+  return f;
+}
+
+// Position of one row, or false when it lies outside.
+inline bool position(const ScatterDenseArgs& a, const std::int32_t* index, std::int64_t& batch, Folded& at) {
+  if (index[0] < 0 || index[0] >= a.batch_size) return false;
+  batch = index[0];
+  at = {0, 0, 0};
+  for (std::int32_t axis = 0; axis < a.ndim; ++axis) {
+    const std::int32_t v = index[1 + axis];
+    if (v < 0 || v >= a.spatial_shape[axis]) return false;
+    if (axis == a.ndim - 1) {
+      at.x = v;
+    } else if (axis == a.ndim - 2) {
+      at.y = v;
+    } else {
+      at.z = at.z * a.spatial_shape[axis] + v;
+    }
+  }
+  return true;
+}
+
+inline void lower(std::int32_t* bad_row, std::int64_t row) {
+  if (bad_row == nullptr) return;
+  const std::atomic_ref<std::int32_t> shared(*bad_row);
+  std::int32_t seen = shared.load(std::memory_order_relaxed);
+  while (row < seen && !shared.compare_exchange_weak(seen, static_cast<std::int32_t>(row))) {
+  }
+}
+
+template <typename T>
+void scatter_rows(const ScatterDenseArgs& a, RowRange range) {
+  const Folded size = fold(a.spatial_shape);
+  const std::int64_t plane = size.y * size.x;
+  T* out = static_cast<T*>(a.out);
+  for (std::int64_t r = range.begin; r < range.end; ++r) {
+    std::int64_t b = 0;
+    Folded at;
+    if (!position(a, a.indices + r * (1 + a.ndim), b, at)) {
+      lower(a.bad_row, r);
+      continue;
+    }
+    const T* in = static_cast<const T*>(a.features) + r * a.stride;
+    const std::int64_t site = at.y * size.x + at.x;
+    T* to = a.channels_last ? out + (b * plane + site) * a.channels * size.z + at.z
+                            : out + (b * a.channels * size.z + at.z) * plane + site;
+    const std::int64_t step = a.channels_last ? size.z : size.z * plane;
+    for (std::int32_t c = 0; c < a.channels; ++c) to[c * step] = in[c];
+  }
+}
+
+}  // namespace
+
+void scalar_scatter_dense(const ScatterDenseArgs& a, RowRange range, Exec) noexcept {
+  switch (a.element_bytes) {
+    case 1:
+      return scatter_rows<std::uint8_t>(a, range);
+    case 2:
+      return scatter_rows<std::uint16_t>(a, range);
+    default:
+      return scatter_rows<std::uint32_t>(a, range);
+  }
+}
+
+}  // namespace voxgemm

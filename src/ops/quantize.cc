@@ -1,0 +1,107 @@
+#include "kernels/quantize/quantize.h"
+
+#include "ops/dispatch.h"
+#include "voxgemm/operators.h"
+
+namespace voxgemm {
+namespace {
+
+Status run(Context& context, QuantizeOp op, const FeatureView& in, float factor, const FeatureSpan& out,
+           std::int64_t zero_channels, const std::int32_t* device_rows) noexcept {
+  const QuantizeArgs args{.op = op,
+                          .in_dtype = in.dtype,
+                          .out_dtype = out.dtype,
+                          .in = in.data,
+                          .in_stride = in.stride,
+                          .out = out.data,
+                          .out_stride = out.stride,
+                          .channels = in.channels,
+                          .zero_channels = zero_channels,
+                          .factor = factor,
+                          .rows = in.rows,
+                          .device_rows = device_rows};
+  if (in.rows == 0) return {};
+  return ops::run_row(context, quantize_kernels(), args, in.rows,
+                      ops::grain_of(in.channels * static_cast<std::int64_t>(size_of(in.dtype))));
+}
+
+bool is_float(DType dtype) { return dtype == DType::kFloat32 || dtype == DType::kFloat16; }
+
+}  // namespace
+
+Status quantize(Context& context, const FeatureView& in, float scale, const FeatureSpan& out,
+                const std::int32_t* device_rows) noexcept {
+  FeatureSpan converted = out;
+  if (out.channels > in.channels) converted.channels = in.channels;
+  if (const Status status = ops::check_pair(in, converted); !status.ok()) return status;
+  if (out.stride < out.channels)
+    return {.code = ErrorCode::kShape, .value = out.stride, .limit = out.channels};
+  if (!is_float(in.dtype)) return ops::dtype_error(in.dtype);
+  if (out.dtype != DType::kInt8) return ops::dtype_error(out.dtype);
+  if (!ops::is_scale(scale)) return {.code = ErrorCode::kInvalidArgument};
+  return run(context, QuantizeOp::kQuantize, in, scale, out, out.stride - in.channels, device_rows);
+}
+
+Status dequantize(Context& context, const FeatureView& in, float scale, const FeatureSpan& out,
+                  const std::int32_t* device_rows) noexcept {
+  if (const Status status = ops::check_pair(in, out); !status.ok()) return status;
+  if (in.dtype != DType::kInt8) return ops::dtype_error(in.dtype);
+  if (!is_float(out.dtype)) return ops::dtype_error(out.dtype);
+  if (!ops::is_finite(scale)) return {.code = ErrorCode::kInvalidArgument};
+  return run(context, QuantizeOp::kDequantize, in, scale, out, 0, device_rows);
+}
+
+Status requantize(Context& context, const FeatureView& in, float in_scale, float out_scale,
+                  const FeatureSpan& out, const std::int32_t* device_rows) noexcept {
+  if (const Status status = ops::check_pair(in, out); !status.ok()) return status;
+  if (in.dtype != DType::kInt8) return ops::dtype_error(in.dtype);
+  if (out.dtype != DType::kInt8) return ops::dtype_error(out.dtype);
+  const float factor = in_scale / out_scale;
+  if (!ops::is_scale(in_scale) || !ops::is_scale(out_scale) || !ops::is_finite(factor)) {
+    return {.code = ErrorCode::kInvalidArgument};
+  }
+  return run(context, QuantizeOp::kRequantize, in, factor, out, 0, device_rows);
+}
+
+Status convert(Context& context, const FeatureView& in, const FeatureSpan& out,
+               const std::int32_t* device_rows) noexcept {
+  if (const Status status = ops::check_pair(in, out); !status.ok()) return status;
+  if (in.dtype != out.dtype) {
+    if (!is_float(in.dtype)) return ops::dtype_error(in.dtype);
+    if (!is_float(out.dtype)) return ops::dtype_error(out.dtype);
+  }
+  return run(context, QuantizeOp::kConvert, in, 1.0F, out, 0, device_rows);
+}
+
+Status concat(Context& context, std::span<const FeatureView> inputs, const FeatureSpan& out,
+              const std::int32_t* device_rows) noexcept {
+  if (inputs.empty()) return {.code = ErrorCode::kInvalidArgument, .limit = 1};
+  std::int64_t channels = 0;
+  for (const FeatureView& in : inputs) {
+    if (const Status status = ops::check_view(in); !status.ok()) return status;
+    if (in.dtype != out.dtype) return ops::dtype_error(in.dtype);
+    if (in.rows != inputs[0].rows) {
+      return {.code = ErrorCode::kShape, .value = in.rows, .limit = inputs[0].rows};
+    }
+    channels += in.channels;
+  }
+  if (const Status status = ops::check_view(out); !status.ok()) return status;
+  if (channels != out.channels) return {.code = ErrorCode::kShape, .value = channels, .limit = out.channels};
+  if (out.rows < inputs[0].rows) {
+    return {.code = ErrorCode::kShape, .value = inputs[0].rows, .limit = out.rows};
+  }
+  auto* to = static_cast<std::byte*>(out.data);
+  for (const FeatureView& in : inputs) {
+    FeatureSpan slice = out;
+    slice.data = to;
+    slice.channels = in.channels;
+    if (const Status status = run(context, QuantizeOp::kConvert, in, 1.0F, slice, 0, device_rows);
+        !status.ok()) {
+      return status;
+    }
+    to += static_cast<std::size_t>(in.channels) * size_of(out.dtype);
+  }
+  return {};
+}
+
+}  // namespace voxgemm

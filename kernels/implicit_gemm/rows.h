@@ -11,4 +11,14 @@ void scalar_pack(const ImplicitGemmProblem& problem, const void* krsc, void* pac
 void scalar_run(const ImplicitGemmArgs& args, RowRange rows, Exec exec) noexcept;
 void scalar_f32_run(const ImplicitGemmArgs& args, RowRange rows, Exec exec) noexcept;
 
+// pack.cc: layout of vnni_layout.h
+std::size_t vnni_packed_bytes(const ImplicitGemmProblem& problem);
+void vnni_pack_u8_weights(const ImplicitGemmProblem& problem, const void* krsc, void* packed);  // w + 128
+void vnni_pack_s8_weights(const ImplicitGemmProblem& problem, const void* krsc, void* packed);
+
+// avx512vnni.cc
+void avx512vnni_run(const ImplicitGemmArgs& args, RowRange tiles, Exec exec) noexcept;
+void avx512vnni_u8_run(const ImplicitGemmArgs& args, RowRange tiles, Exec exec) noexcept;
+void avx512vnni_prepare(const ImplicitGemmPrepare& args, RowRange rows, Exec exec) noexcept;
+
 }  // namespace voxgemm::implicit_gemm

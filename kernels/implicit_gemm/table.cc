@@ -16,7 +16,33 @@ const char* needs_float32(const Problem& p) {
   return p.in_dtype == DType::kFloat32 ? nullptr : "takes float32 input only";
 }
 
+const char* needs_non_negative_int8(const Problem& p) {
+  if (p.in_dtype != DType::kInt8) return "takes int8 input only";
+  return p.input_non_negative ? nullptr : "the input may be negative";
+}
+
 constexpr std::array kRows{
+    ImplicitGemmKernel{.name = "avx512vnni_6x64x4_u8",
+                       .isa = Isa::kAvx512Vnni,
+                       .tile = {6, 64, 4},
+                       .forms = kTilePairs,
+                       .in_multiple = 4,
+                       .rejects = needs_non_negative_int8,
+                       .packed_bytes = implicit_gemm::vnni_packed_bytes,
+                       .pack = implicit_gemm::vnni_pack_s8_weights,
+                       .run = implicit_gemm::avx512vnni_u8_run,
+                       .prepare = implicit_gemm::avx512vnni_prepare},
+    ImplicitGemmKernel{.name = "avx512vnni_6x64x4",
+                       .isa = Isa::kAvx512Vnni,
+                       .tile = {6, 64, 4},
+                       .forms = kTilePairs,
+                       .in_multiple = 4,
+                       .needs_row_sums = true,
+                       .rejects = needs_int8,
+                       .packed_bytes = implicit_gemm::vnni_packed_bytes,
+                       .pack = implicit_gemm::vnni_pack_u8_weights,
+                       .run = implicit_gemm::avx512vnni_run,
+                       .prepare = implicit_gemm::avx512vnni_prepare},
     ImplicitGemmKernel{.name = "scalar",
                        .isa = Isa::kScalar,
                        .tile = {1, 1, 1},

@@ -1,0 +1,70 @@
+// The truth of kernel maps: each offset of each target is looked up by itself.
+#include <algorithm>
+
+#include "kernels/pairs/pairs.h"
+#include "kernels/pairs/rows.h"
+
+namespace voxgemm {
+namespace {
+
+// Calls visit(k, source row) for the pairs of one target, k ascending.
+template <typename Visit>
+void for_each_pair(const PairsArgs& a, std::int64_t target, Visit&& visit) {
+  Site site;
+  const std::int32_t ndim = a.problem.target_ndim;
+  const std::int32_t b = read_site(a.targets + target * (1 + ndim), ndim, site);
+  for_each_source(a.problem.relation, b, site, [&](std::int32_t k, std::int64_t key) {
+    const std::int32_t row = find_row(a.source, key);
+    if (row >= 0) visit(k, row);
+  });
+}
+
+}  // namespace
+
+const char* pairs_scalar_rejects(const PairsProblem& /*problem*/) { return nullptr; }
+
+void pairs_scalar_count_tiles(const PairsArgs& a, RowRange tiles) noexcept {
+  const std::int64_t kv = a.problem.relation.kv();
+  for (std::int64_t t = tiles.begin; t < tiles.end; ++t) {
+    std::int32_t* counts = a.start + t * kv;
+    std::fill_n(counts, kv, 0);
+    const std::int64_t end = std::min<std::int64_t>((t + 1) * a.tile_rows, a.num_targets);
+    for (std::int64_t i = t * a.tile_rows; i < end; ++i) {
+      for_each_pair(a, i, [&](std::int32_t k, std::int32_t) { ++counts[k]; });
+    }
+  }
+}
+
+void pairs_scalar_fill_tiles(const PairsArgs& a, RowRange tiles) noexcept {
+  const std::int64_t kv = a.problem.relation.kv();
+  std::int32_t cursor[kMaxPairOffsets];
+  for (std::int64_t t = tiles.begin; t < tiles.end; ++t) {
+    std::copy_n(a.start + t * kv, kv, cursor);
+    const std::int64_t first = t * a.tile_rows;
+    const std::int64_t end = std::min<std::int64_t>(first + a.tile_rows, a.num_targets);
+    for (std::int64_t i = first; i < end; ++i) {
+      for_each_pair(a, i, [&](std::int32_t k, std::int32_t row) {
+        a.in_rows[cursor[k]] = row;
+        a.out_rows[cursor[k]] = static_cast<std::uint16_t>(i - first);
+        ++cursor[k];
+      });
+    }
+  }
+}
+
+void pairs_scalar_fill_table(const PairsArgs& a, RowRange targets) noexcept {
+  const std::int32_t kv = a.problem.relation.kv();
+  const std::int32_t words = (kv + 31) / 32;
+  for (std::int32_t k = 0; k < kv; ++k) {
+    std::fill(a.table + k * a.table_stride + targets.begin, a.table + k * a.table_stride + targets.end, -1);
+  }
+  for (std::int64_t i = targets.begin; i < targets.end; ++i) {
+    if (a.mask != nullptr) std::fill_n(a.mask + i * words, words, 0U);
+    for_each_pair(a, i, [&](std::int32_t k, std::int32_t row) {
+      a.table[k * a.table_stride + i] = row;
+      if (a.mask != nullptr) a.mask[i * words + k / 32] |= 1U << (k % 32);
+    });
+  }
+}
+
+}  // namespace voxgemm

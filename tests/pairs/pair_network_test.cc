@@ -1,0 +1,301 @@
+// Proves: a cascade of levels equals the maps built one by one; both structures give the same bytes; so do 1,
+// 2 and 5 threads; the workspace is zero again after a run, also after bad input; runs with growing and
+// shrinking counts do not disturb each other; capacity overflow is reported and the rest of the network stays
+// right.
+#include "pairs/pair_network.h"
+
+#include <gtest/gtest.h>
+
+#include <algorithm>
+#include <cstring>
+#include <limits>
+#include <memory>
+
+#include "pairs/cpu_pair_backend.h"
+#include "tests/pairs/brute_force.h"
+#include "tests/support/scenes.h"
+
+namespace voxgemm {
+namespace {
+
+using test::Scene;
+
+const Dims kShape{12, 40, 70};
+constexpr std::int32_t kCapacity = 40000;
+constexpr std::size_t kBitmaps = std::size_t{1} << 40;
+constexpr std::size_t kNoBitmaps = 0;
+
+ConvGeometry subm3() { return {.kind = ConvKind::kSubm, .kernel_size = {3, 3, 3}}; }
+ConvGeometry strided() {
+  return {.kind = ConvKind::kRegular, .kernel_size = {3, 3, 3}, .stride = {2, 2, 2}, .padding = {1, 1, 1}};
+}
+ConvGeometry transposed() {
+  return {.kind = ConvKind::kTransposed, .kernel_size = {2, 2, 2}, .stride = {2, 2, 2}};
+}
+
+// subm, down, subm, down with another kernel, subm k5, up; every form, orders of all sorts.
+PairPlan make_plan(std::int32_t capacity = kCapacity, std::int32_t batch = 2) {
+  PairPlan plan;
+  plan.levels.push_back({kShape, batch, capacity, -1});
+  const auto add = [&](std::int32_t in, ConvGeometry g, RowOrder order, std::int32_t splits,
+                       std::int32_t tile) {
+    g = g.normalized(3);
+    std::int32_t out = in;
+    if (g.kind != ConvKind::kSubm) {
+      out = static_cast<std::int32_t>(plan.levels.size());
+      plan.levels.push_back({g.out_shape(plan.levels[static_cast<std::size_t>(in)].shape), batch, capacity,
+                             static_cast<std::int32_t>(plan.maps.size())});
+    }
+    PairOptions options{.order = order, .mask_splits = splits, .out_capacity = capacity, .tile_rows = tile};
+    plan.maps.push_back({g, in, out, options});
+    return out;
+  };
+  add(0, subm3(), RowOrder::kPatternKey, 1, 64);
+  const std::int32_t l1 = add(0, strided(), RowOrder::kFullMask, 2, 100);
+  add(l1, subm3(), RowOrder::kNone, 1, 256);
+  const std::int32_t l2 = add(
+      l1, {.kind = ConvKind::kRegular, .kernel_size = {2, 3, 4}, .stride = {1, 2, 3}, .dilation = {2, 1, 1}},
+      RowOrder::kNone, 4, 16);
+  add(l2, {.kind = ConvKind::kSubm, .kernel_size = {1, 5, 5}, .dilation = {1, 2, 1}}, RowOrder::kNone, 1, 0);
+  add(l1, transposed(), RowOrder::kFullMask, 3, 33);
+  return plan;
+}
+
+// A backend, its workspace filled with rubbish before prepare(), and a snapshot of all that its views show.
+struct Fixture {
+  Context context;
+  PairPlan plan;
+  std::unique_ptr<PairBackend> backend;
+  std::vector<std::byte> bytes;
+
+  Fixture(PairPlan p, std::size_t max_bitmap_bytes, std::int32_t threads)
+      : context({.threads = threads}), plan(p), backend(make_cpu_pair_backend(context, p, max_bitmap_bytes)) {
+    bytes.assign(backend->workspace_bytes() + 256, std::byte{0xA5});
+    EXPECT_TRUE(backend->prepare(context, workspace()).ok());
+  }
+  Workspace workspace() {
+    const auto address = reinterpret_cast<std::uintptr_t>(bytes.data());
+    return {bytes.data() + (align_up(address) - address), backend->workspace_bytes()};
+  }
+  Status run(const Scene& scene) {
+    return backend->run(context, scene.indices.data(), scene.n(), nullptr, workspace());
+  }
+};
+
+std::vector<std::int64_t> snapshot(Fixture& f) {
+  std::vector<std::int64_t> all;
+  const auto add = [&](const auto* values, std::int64_t count) {
+    all.insert(all.end(), values, values + count);
+  };
+  for (std::size_t m = 0; m < f.plan.maps.size(); ++m) {
+    const auto map = static_cast<std::int32_t>(m);
+    const IndicePairsView v = f.backend->map_view(map, f.workspace());
+    all.push_back(v.num_out);
+    all.push_back(f.backend->num_pairs(map, f.workspace()));
+    add(v.out_indices, v.num_out * 4);
+    for (std::int32_t k = 0; k < v.kv; ++k) {
+      add(v.pair_fwd + k * v.pair_stride, v.num_out);
+      add(v.pair_bwd + k * v.bwd_stride, v.n_in);
+    }
+    add(v.mask, static_cast<std::int64_t>(v.num_out) * v.mask_words);
+    for (std::int32_t j = 0; j < v.mask_splits; ++j) {
+      const std::int32_t* order = v.mask_argsort[static_cast<std::size_t>(j)];
+      if (order != nullptr) add(order, v.num_out);
+    }
+    for (const TilePairsView& t : {v.tiles, v.tiles_bwd}) {
+      const std::int64_t entries = static_cast<std::int64_t>(t.num_tiles) * v.kv;
+      add(t.start, entries + 1);
+      add(t.in_rows, t.start[entries]);
+      add(t.out_rows, t.start[entries]);
+    }
+  }
+  return all;
+}
+
+Scene lidar(std::int32_t voxels, std::uint64_t seed) { return test::lidar_scene(kShape, 2, voxels, seed); }
+
+TEST(PairNetwork, CascadeEqualsMapsOneByOne) {
+  Fixture f(make_plan(), kBitmaps, 1);
+  const Scene scene = lidar(500, 1);
+  ASSERT_TRUE(f.run(scene).ok());
+  for (std::size_t m = 0; m < f.plan.maps.size(); ++m) {
+    const MapPlan& map = f.plan.maps[m];
+    const LevelView in = f.backend->level_view(map.in_level, f.workspace());
+    const IndicePairsView got = f.backend->map_view(static_cast<std::int32_t>(m), f.workspace());
+    Scene level{"level", f.plan.levels[static_cast<std::size_t>(map.in_level)].shape, 2,
+                std::vector<std::int32_t>(in.indices, in.indices + in.n * 4)};
+    const IndicePairs want = build_indice_pairs(f.context, level.view(), map.geometry);
+    ASSERT_EQ(got.num_out, want.num_out());
+    EXPECT_EQ(f.backend->num_pairs(static_cast<std::int32_t>(m), f.workspace()), want.num_pairs());
+    for (std::int32_t k = 0; k < got.kv; ++k) {
+      for (std::int32_t i = 0; i < got.num_out; ++i) {
+        ASSERT_EQ(got.pair_fwd[k * got.pair_stride + i],
+                  want.view().pair_fwd[k * want.view().pair_stride + i]);
+      }
+    }
+  }
+}
+
+TEST(PairNetwork, CascadeEqualsBruteForce) {
+  Fixture f(make_plan(), kBitmaps, 1);
+  Scene scene = lidar(60, 2);
+  ASSERT_TRUE(f.run(scene).ok());
+  for (std::int32_t m : {0, 1}) {
+    test::expect_map(f.backend->map_view(m, f.workspace()),
+                     test::brute_force(scene, f.plan.maps[static_cast<std::size_t>(m)].geometry),
+                     f.backend->num_pairs(m, f.workspace()));
+  }
+}
+
+TEST(PairNetwork, StructuresAndThreadsGiveTheSameBytes) {
+  for (const Scene& scene :
+       {lidar(1200, 3), test::canonical(lidar(1200, 4)), test::random_scene(kShape, 2, 0.02, 5),
+        test::empty_scene(kShape), test::single_scene(kShape)}) {
+    SCOPED_TRACE(scene.name);
+    Fixture truth(make_plan(), kBitmaps, 1);
+    ASSERT_TRUE(truth.run(scene).ok());
+    const auto want = snapshot(truth);
+    for (std::size_t bitmap_bytes : {kBitmaps, kNoBitmaps}) {
+      for (std::int32_t threads : {1, 2, 5}) {
+        Fixture f(make_plan(), bitmap_bytes, threads);
+        ASSERT_TRUE(f.run(scene).ok());
+        ASSERT_EQ(snapshot(f), want) << threads << " threads, bitmap limit " << bitmap_bytes;
+      }
+    }
+  }
+}
+
+TEST(PairNetwork, RunsDoNotDisturbEachOther) {
+  for (std::size_t bitmap_bytes : {kBitmaps, kNoBitmaps}) {
+    Fixture f(make_plan(), bitmap_bytes, 2);
+    std::uint64_t seed = 10;
+    for (std::int32_t voxels : {50, 1500, 0, 1, 700, 1500, 3}) {
+      Scene scene = voxels == 0 ? test::empty_scene(kShape) : lidar(voxels, ++seed);
+      ASSERT_TRUE(f.run(scene).ok());
+      Fixture fresh(make_plan(), bitmap_bytes, 1);
+      ASSERT_TRUE(fresh.run(scene).ok());
+      ASSERT_EQ(snapshot(f), snapshot(fresh)) << voxels;
+    }
+  }
+}
+
+TEST(PairNetwork, BadInputIsNamedAndLeavesTheWorkspaceClean) {
+  for (std::size_t bitmap_bytes : {kBitmaps, kNoBitmaps}) {
+    Fixture f(make_plan(), bitmap_bytes, 1);
+    const Scene good = lidar(800, 20);
+    ASSERT_TRUE(f.run(good).ok());
+    const auto want = snapshot(f);
+    for (bool sorted : {false, true}) {
+      const Scene base = sorted ? test::canonical(good) : good;
+      Scene duplicate = base;
+      std::copy_n(duplicate.indices.begin() + 4 * 100, 4, duplicate.indices.begin() + 4 * 200);
+      std::copy_n(duplicate.indices.begin() + 4 * 90, 4, duplicate.indices.begin() + 4 * 300);
+      Status status = f.run(duplicate);
+      EXPECT_EQ(status.code, ErrorCode::kDuplicate);
+      EXPECT_EQ(status.value, 200);
+      EXPECT_EQ(f.backend->map_view(0, f.workspace()).num_out, 0);
+      Scene outside = base;
+      outside.indices[4 * 150 + 3] = kShape[2];
+      outside.indices[4 * 350 + 1] = -1;
+      status = f.run(outside);
+      EXPECT_EQ(status.code, ErrorCode::kOutOfRange);
+      EXPECT_EQ(status.value, 150);
+      // both: the earlier row is named
+      outside = duplicate;
+      outside.indices[4 * 250 + 1] = kShape[0];
+      EXPECT_EQ(f.run(outside).code, ErrorCode::kDuplicate);
+      outside.indices[4 * 50 + 1] = kShape[0];
+      status = f.run(outside);
+      EXPECT_EQ(status.code, ErrorCode::kOutOfRange);
+      EXPECT_EQ(status.value, 50);
+    }
+    ASSERT_TRUE(f.run(good).ok());
+    EXPECT_EQ(snapshot(f), want);
+  }
+}
+
+TEST(PairNetwork, TooManyRowsAreRefused) {
+  Fixture f(make_plan(100), kBitmaps, 1);
+  const Scene scene = lidar(400, 21);
+  const Status status = f.run(scene);
+  EXPECT_EQ(status.code, ErrorCode::kCapacity);
+  EXPECT_EQ(status.value, scene.n());
+  EXPECT_EQ(status.limit, 100);
+  EXPECT_EQ(f.backend->level_view(0, f.workspace()).n, 0);
+}
+
+TEST(PairNetwork, OverflowKeepsTheSmallestKeysInBothStructures) {
+  const Scene scene = lidar(40, 22);
+  PairPlan plan = make_plan(scene.n());
+  plan.levels[1].capacity = 100;
+  plan.maps[1].options.out_capacity = 100;
+  std::vector<std::int64_t> want;
+  for (std::size_t bitmap_bytes : {kBitmaps, kNoBitmaps}) {
+    Fixture f(plan, bitmap_bytes, 1);
+    const Status status = f.run(scene);
+    EXPECT_EQ(status.code, ErrorCode::kCapacity);
+    EXPECT_EQ(status.step, 1);
+    EXPECT_EQ(status.limit, 100);
+    const test::BruteMap all = test::brute_force(scene, strided());
+    EXPECT_EQ(status.value, all.num_out);
+    EXPECT_EQ(f.backend->level_view(1, f.workspace()).wanted, all.num_out);
+    test::expect_map(f.backend->map_view(1, f.workspace()), test::brute_force(scene, strided(), 100),
+                     f.backend->num_pairs(1, f.workspace()));
+    if (want.empty()) want = snapshot(f);
+    EXPECT_EQ(snapshot(f), want);
+    EXPECT_EQ(f.run(scene).value, all.num_out);  // and again: nothing was left behind
+    EXPECT_EQ(snapshot(f), want);
+  }
+}
+
+TEST(PairNetwork, FacadePlansAndRefuses) {
+  Context context({.threads = 1});
+  PairNetwork network(context);
+  network.add_input(kShape, 2, kCapacity);
+  EXPECT_THROW(network.add_input(kShape, 2, kCapacity), Error);
+  EXPECT_THROW(network.add_map(0, strided(), {}), Error);  // no capacity
+  EXPECT_THROW(network.add_map(1, subm3(), {}), Error);
+  EXPECT_THROW(network.add_map(0, subm3(), {.mask_splits = 5}), Error);
+  EXPECT_THROW(network.add_map(0, subm3(), {.tile_rows = 65537}), Error);
+  const std::int32_t a = network.add_map(0, subm3(), {.forms = 0});
+  const std::int32_t b = network.add_map(0, strided(), {.forms = 0, .out_capacity = 5000});
+  network.require_forms(a, kTilePairs);
+  EXPECT_EQ(network.level_of_output(a), 0);
+  EXPECT_EQ(network.level_of_output(b), 1);
+  EXPECT_EQ(network.level_shape(1), (Dims{6, 20, 35}));
+  EXPECT_EQ(network.level_capacity(1), 5000);
+  network.finalize();
+  EXPECT_THROW(network.require_forms(a, kPairTable), Error);
+  Buffer buffer(context, network.workspace_bytes());
+  const Workspace workspace{buffer.data(), buffer.bytes()};
+  ASSERT_TRUE(network.prepare(context, workspace).ok());
+  const Scene scene = lidar(10, 30);
+  ASSERT_TRUE(network.run(context, scene.indices.data(), scene.n(), nullptr, workspace).ok());
+  EXPECT_NE(network.map_view(a, workspace).tiles.start, nullptr);
+  EXPECT_EQ(network.map_view(b, workspace).tiles.start, nullptr);
+  EXPECT_GT(network.level_view(1, workspace).n, 0);
+  EXPECT_EQ(network.run(context, scene.indices.data(), scene.n(), nullptr, workspace.first(64)).code,
+            ErrorCode::kCapacity);
+}
+
+TEST(PairNetwork, KeysBeyond63BitsAreRefused) {
+  Context context({.threads = 1});
+  PairNetwork network(context);
+  const std::int32_t most = std::numeric_limits<std::int32_t>::max();
+  EXPECT_THROW(network.add_input({most, most, most}, 1, 10), Error);
+  network.add_input({most, most}, 2, 10);
+  network.add_map(0, {.kind = ConvKind::kSubm, .kernel_size = {3, 3}}, {.forms = kPairTable});
+  network.finalize();
+  Buffer buffer(context, network.workspace_bytes());
+  const Workspace workspace{buffer.data(), buffer.bytes()};
+  ASSERT_TRUE(network.prepare(context, workspace).ok());
+  const std::int32_t indices[]{1, most - 1, most - 1, 0, 0, 0, 1, most - 1, most - 2, 1, most - 2, 0};
+  ASSERT_TRUE(network.run(context, indices, 4, nullptr, workspace).ok());
+  const IndicePairsView v = network.map_view(0, workspace);
+  EXPECT_EQ(network.num_pairs(0, workspace), 6);
+  EXPECT_EQ(v.pair_fwd[3 * v.pair_stride + 0], 2);
+  EXPECT_EQ(v.pair_fwd[5 * v.pair_stride + 2], 0);
+}
+
+}  // namespace
+}  // namespace voxgemm

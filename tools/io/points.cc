@@ -1,0 +1,135 @@
+#include "tools/io/points.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <cstring>
+
+#include "voxgemm/error.h"
+#include "voxgemm/types.h"
+
+namespace voxgemm::tools {
+namespace {
+
+std::string default_columns(const std::filesystem::path& file, std::int64_t count) {
+  switch (count) {
+    case 3:
+      return "xyz";
+    case 4:
+      return "xyzi";
+    case 5:
+      return "xyzit";
+    default:
+      fail_io(file, fmt::format("rows of {} values: say what they are with --columns", count));
+  }
+}
+
+PointCloud read_bin(const std::filesystem::path& file, const PointsFormat& format) {
+  PointCloud cloud;
+  if (!format.columns.empty()) cloud.columns = format.columns;
+  const std::vector<std::byte> bytes = read_file(file);
+  const std::size_t item = format.dtype == "f16" ? 2 : 4;
+  const std::size_t row = item * cloud.columns.size();
+  if (bytes.size() % row != 0) {
+    fail_io(file,
+            fmt::format("{} bytes are no whole number of {}-byte rows ({} columns '{}' of {}): give the "
+                        "right --columns and --dtype, or the file is truncated",
+                        bytes.size(), row, cloud.columns.size(), cloud.columns, format.dtype));
+  }
+  cloud.values.resize(bytes.size() / item);
+  if (item == 4) {
+    if (!bytes.empty()) std::memcpy(cloud.values.data(), bytes.data(), bytes.size());
+  } else {
+    for (std::size_t i = 0; i < cloud.values.size(); ++i) {
+      Half half;
+      std::memcpy(&half, bytes.data() + 2 * i, 2);
+      cloud.values[i] = to_float(half);
+    }
+  }
+  return cloud;
+}
+
+PointCloud read_npy_points(const std::filesystem::path& file, const PointsFormat& format) {
+  const Array array = read_npy(file);
+  if (array.shape.size() != 2) {
+    fail_io(file, fmt::format("shape {}: points are a matrix [n][columns]", array.shape_text()));
+  }
+  PointCloud cloud;
+  cloud.columns = format.columns.empty() ? default_columns(file, array.shape[1]) : format.columns;
+  if (static_cast<std::int64_t>(cloud.columns.size()) != array.shape[1]) {
+    fail_io(file, fmt::format("--columns '{}' names {} columns, the file has {}", cloud.columns,
+                              cloud.columns.size(), array.shape[1]));
+  }
+  cloud.values = array.to_float();
+  return cloud;
+}
+
+}  // namespace
+
+void check_columns(std::string_view columns) {
+  for (const char letter : columns) {
+    if (std::string_view("xyzitr_").find(letter) == std::string_view::npos) {
+      throw Error(ErrorCode::kInvalidArgument,
+                  fmt::format("--columns '{}': '{}' is none of x y z i t r _", columns, letter));
+    }
+    if (letter != '_' && std::count(columns.begin(), columns.end(), letter) > 1) {
+      throw Error(ErrorCode::kInvalidArgument,
+                  fmt::format("--columns '{}': '{}' occurs twice", columns, letter));
+    }
+  }
+  for (const char letter : {'x', 'y', 'z'}) {
+    if (columns.find(letter) == std::string_view::npos) {
+      throw Error(ErrorCode::kInvalidArgument, fmt::format("--columns '{}' lacks '{}'", columns, letter));
+    }
+  }
+}
+
+PointCloud read_points(const std::filesystem::path& file, const PointsFormat& format) {
+  if (!format.columns.empty()) check_columns(format.columns);
+  if (format.dtype != "f32" && format.dtype != "f16") {
+    throw Error(ErrorCode::kInvalidArgument, fmt::format("--dtype {}: f32 or f16", format.dtype));
+  }
+  const std::string extension = file.extension().string();
+  if (extension == ".bin") return read_bin(file, format);
+  if (extension == ".npy") return read_npy_points(file, format);
+  if (extension == ".pcd") return read_pcd(file);
+  fail_io(file, fmt::format("unknown extension '{}': points are read from .bin, .npy or .pcd", extension));
+}
+
+void write_points(const std::filesystem::path& file, const PointCloud& cloud, std::string_view dtype) {
+  const std::string extension = file.extension().string();
+  if (extension != ".bin" && extension != ".npy") {
+    fail_io(file, fmt::format("unknown extension '{}': points are written as .bin or .npy", extension));
+  }
+  Array array;
+  array.shape = {cloud.num_points(), static_cast<std::int64_t>(cloud.columns.size())};
+  if (dtype == "f16") {
+    array.element = Element::kF16;
+    std::vector<Half> halves(cloud.values.size());
+    std::transform(cloud.values.begin(), cloud.values.end(), halves.begin(), to_half);
+    array.bytes.resize(halves.size() * sizeof(Half));
+    if (!halves.empty()) std::memcpy(array.bytes.data(), halves.data(), array.bytes.size());
+  } else {
+    array.bytes.resize(cloud.values.size() * sizeof(float));
+    if (!cloud.values.empty()) std::memcpy(array.bytes.data(), cloud.values.data(), array.bytes.size());
+  }
+  if (extension == ".npy") return write_npy(file, array);
+  write_file(file, array.bytes.data(), array.bytes.size());
+}
+
+PointCloud select_columns(const PointCloud& cloud, std::string_view columns) {
+  PointCloud out;
+  out.columns = columns;
+  const auto n = static_cast<std::size_t>(cloud.num_points());
+  out.values.assign(n * columns.size(), 0.0F);
+  for (std::size_t c = 0; c < columns.size(); ++c) {
+    const std::size_t from = cloud.columns.find(columns[c]);
+    if (from == std::string::npos) continue;
+    for (std::size_t i = 0; i < n; ++i) {
+      out.values[i * columns.size() + c] = cloud.values[i * cloud.columns.size() + from];
+    }
+  }
+  return out;
+}
+
+}  // namespace voxgemm::tools

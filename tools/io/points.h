@@ -1,0 +1,46 @@
+// Point clouds: .bin, .npy, .pcd in; .bin and .npy out.
+#pragma once
+
+#include <cstdint>
+#include <filesystem>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "tools/io/array.h"
+
+namespace voxgemm::tools {
+
+/// Points as float32 rows. `columns` names them by letter: x y z position in metres, i intensity, t age of
+/// the sweep in seconds, r ring; '_' is a column that nobody reads.
+struct PointCloud {
+  std::string columns = "xyzit";
+  std::vector<float> values;  ///< [num_points][columns.size()]
+
+  [[nodiscard]] std::int64_t num_points() const {
+    return columns.empty() ? 0 : static_cast<std::int64_t>(values.size() / columns.size());
+  }
+};
+
+/// How to read a file that does not describe itself.
+struct PointsFormat {
+  std::string columns;        ///< .bin and .npy; empty = by element count of the row (.npy) or "xyzit" (.bin)
+  std::string dtype = "f32";  ///< .bin: "f32" or "f16"
+};
+
+/// Reads by extension. Throws kIo, kNotFound, kInvalidArgument (column letters, dtype). Points that are
+/// not finite are kept: the voxeliser drops and counts them.
+PointCloud read_points(const std::filesystem::path& file, const PointsFormat& format);
+/// ASCII, binary and binary_compressed .pcd: fields x, y, z, intensity, time; others are skipped.
+PointCloud read_pcd(const std::filesystem::path& file);
+
+/// Writes .bin (float32 or float16, little-endian) or .npy (float32), by extension.
+void write_points(const std::filesystem::path& file, const PointCloud& cloud, std::string_view dtype);
+
+/// Columns in the order asked for; a column that the cloud lacks is filled with zeros.
+PointCloud select_columns(const PointCloud& cloud, std::string_view columns);
+
+/// Throws kInvalidArgument unless x, y and z occur and no letter but '_' occurs twice.
+void check_columns(std::string_view columns);
+
+}  // namespace voxgemm::tools

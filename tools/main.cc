@@ -1,0 +1,32 @@
+// voxgemm: simulate, run, bench and inspect int8 sparse-convolution backbones on LiDAR sweeps.
+#include <fmt/format.h>
+
+#include <exception>
+#include <new>
+
+#include "tools/commands.h"
+#include "voxgemm/error.h"
+
+int main(int argc, char** argv) {
+  CLI::App app{"voxgemm: int8 sparse convolution for point clouds"};
+  app.require_subcommand(1);
+  app.option_defaults()->always_capture_default();
+  app.get_formatter()->column_width(34);
+  voxgemm::tools::add_simulate(app);
+  try {
+    app.parse(argc, argv);
+    return 0;
+  } catch (const CLI::ParseError& error) {
+    if (error.get_exit_code() == 0) return app.exit(error);  // --help
+    fmt::print(stderr, "voxgemm: {} (see voxgemm {}--help)\n", error.what(),
+               app.get_subcommands().empty() ? "" : app.get_subcommands()[0]->get_name() + " ");
+    return 2;
+  } catch (const voxgemm::Error& error) {
+    fmt::print(stderr, "voxgemm: {}\n", error.what());
+  } catch (const std::bad_alloc&) {
+    fmt::print(stderr, "voxgemm: out of memory\n");
+  } catch (const std::exception& error) {
+    fmt::print(stderr, "voxgemm: {}\n", error.what());
+  }
+  return 1;
+}

@@ -1,0 +1,91 @@
+// Proves: the program as a user runs it. Every subcommand has help, wrong options give one clear line and a
+// non-zero exit code, and what is written is what the options say.
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+#include <sys/wait.h>
+
+#include <algorithm>
+#include <array>
+#include <cstdio>
+#include <string>
+
+#include "tests/tools/temporary_folder.h"
+#include "tools/io/points.h"
+
+namespace voxgemm::tools {
+namespace {
+
+using test::TemporaryFolder;
+using ::testing::HasSubstr;
+
+struct Outcome {
+  int code = -1;
+  std::string out;  // standard output and standard error
+};
+
+Outcome voxgemm(const std::string& arguments) {
+  const std::string command = std::string(VOXGEMM_PROGRAM) + " " + arguments + " 2>&1";
+  std::FILE* const pipe = popen(command.c_str(), "r");
+  if (pipe == nullptr) return {};
+  Outcome outcome;
+  std::array<char, 4096> block{};
+  while (const std::size_t got = std::fread(block.data(), 1, block.size(), pipe))
+    outcome.out.append(block.data(), got);
+  const int status = pclose(pipe);
+  outcome.code = WIFEXITED(status) ? WEXITSTATUS(status) : -1;
+  return outcome;
+}
+
+/// One line, a message of ours, and a failure: not a stack trace, not a usage page.
+void expect_refused(const std::string& arguments, const std::string& text) {
+  const Outcome outcome = voxgemm(arguments);
+  EXPECT_NE(outcome.code, 0) << arguments;
+  EXPECT_NE(outcome.code, -1) << arguments << " crashed";
+  EXPECT_THAT(outcome.out, HasSubstr(text)) << arguments;
+  EXPECT_THAT(outcome.out, ::testing::StartsWith("voxgemm: ")) << arguments;
+  EXPECT_EQ(std::count(outcome.out.begin(), outcome.out.end(), '\n'), 1) << outcome.out;
+}
+
+TEST(CommandLine, HelpListsEverySubcommand) {
+  const Outcome help = voxgemm("--help");
+  EXPECT_EQ(help.code, 0);
+  for (const char* name : {"simulate"}) {
+    EXPECT_THAT(help.out, HasSubstr(name));
+    const Outcome own = voxgemm(std::string(name) + " --help");
+    EXPECT_EQ(own.code, 0);
+    EXPECT_THAT(own.out, HasSubstr("--seed"));
+  }
+}
+
+TEST(CommandLine, WrongUseGivesOneLine) {
+  expect_refused("", "subcommand is required");
+  expect_refused("dance", "dance");
+  expect_refused("simulate", "--out is required");
+  expect_refused("simulate -o x.bin --beams 17", "17 not in");
+  expect_refused("simulate -o x.bin --sweeps 99", "--sweeps");
+  expect_refused("simulate -o x.bin --seed red", "--seed");
+  expect_refused("simulate -o x.bin --colour", "--colour");
+  expect_refused("simulate -o /no/such/folder/x.bin --sweeps 1", "/no/such/folder/x.bin");
+  expect_refused("simulate -o x.laz --sweeps 1", "unknown extension '.laz'");
+}
+
+TEST(CommandLine, SimulateWritesTheSameBytesForASeed) {
+  const TemporaryFolder folder;
+  for (const char* name : {"a.bin", "b.bin"}) {
+    const Outcome outcome = voxgemm("simulate --sweeps 2 --seed 9 -o " + (folder / name).string());
+    ASSERT_EQ(outcome.code, 0) << outcome.out;
+  }
+  EXPECT_EQ(read_file(folder / "a.bin"), read_file(folder / "b.bin"));
+}
+
+TEST(CommandLine, SimulateWritesColumnsTypesAndPicture) {
+  const TemporaryFolder folder;
+  const Outcome outcome = voxgemm("simulate --beams 64 --sweeps 1 --columns xyzi --dtype f16 -o " +
+                                  (folder / "a.bin").string() + " --png " + (folder / "a.png").string());
+  ASSERT_EQ(outcome.code, 0) << outcome.out;
+  EXPECT_GT(read_points(folder / "a.bin", {.columns = "xyzi", .dtype = "f16"}).num_points(), 60000);
+  EXPECT_GT(std::filesystem::file_size(folder / "a.png"), 10000U);
+}
+
+}  // namespace
+}  // namespace voxgemm::tools

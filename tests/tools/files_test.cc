@@ -1,0 +1,208 @@
+// Proves: .bin, .npy and .tensor files survive a round trip or are read as documented, and every malformed
+// file gives an error that names the file and the fault. .pcd has its own test.
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include <cmath>
+#include <cstring>
+#include <limits>
+#include <string>
+#include <vector>
+
+#include "tests/support/test_data.h"
+#include "tests/tools/temporary_folder.h"
+#include "tools/io/array.h"
+#include "tools/io/points.h"
+#include "voxgemm/error.h"
+
+namespace voxgemm::tools {
+namespace {
+
+using test::error_of;
+using test::TemporaryFolder;
+using ::testing::ElementsAre;
+using ::testing::HasSubstr;
+
+template <typename T>
+std::string bytes_of(const std::vector<T>& values) {
+  return {reinterpret_cast<const char*>(values.data()), values.size() * sizeof(T)};
+}
+
+std::string npy(const std::string& header, const std::string& data, char major = 1) {
+  std::string out = "\x93NUMPY";
+  out += major;
+  out += '\0';
+  out += static_cast<char>(header.size() & 0xFFU);
+  out += static_cast<char>(header.size() >> 8U);
+  if (major > 1) out += std::string(2, '\0');
+  return out + header + data;
+}
+
+std::string npy_header(const std::string& descr, const std::string& shape) {
+  return "{'descr': '" + descr + "', 'fortran_order': False, 'shape': " + shape + ", }\n";
+}
+
+TEST(NpyFile, RoundTripKeepsEveryByte) {
+  const TemporaryFolder folder;
+  for (const Element element : {Element::kI8, Element::kU8, Element::kI16, Element::kI32, Element::kI64,
+                                Element::kF16, Element::kF32, Element::kF64}) {
+    for (const std::vector<std::int64_t>& shape : {std::vector<std::int64_t>{0, 4}, {3}, {2, 3, 4}}) {
+      Array array;
+      array.element = element;
+      array.shape = shape;
+      array.bytes.resize(static_cast<std::size_t>(array.size()) * element_bytes(element));
+      for (std::size_t i = 0; i < array.bytes.size(); ++i) array.bytes[i] = static_cast<std::byte>(i * 37);
+      write_npy(folder / "a.npy", array);
+      const Array back = read_array(folder / "a.npy");
+      EXPECT_EQ(back.element, element);
+      EXPECT_EQ(back.shape, shape);
+      EXPECT_EQ(back.bytes, array.bytes);
+    }
+  }
+}
+
+TEST(NpyFile, ReadsHeadersOfOtherWriters) {
+  const TemporaryFolder folder;
+  const std::string data = bytes_of<std::int32_t>({1, -2, 3, 4});
+  const auto file =
+      folder.file("b.npy", npy("{\"shape\":(2,2),\"fortran_order\":False,\"descr\":\"<i4\"}", data, 2));
+  EXPECT_THAT(read_npy(file).to_int32(file), ElementsAre(1, -2, 3, 4));
+}
+
+TEST(NpyFile, MalformedFilesNameTheirFault) {
+  const TemporaryFolder folder;
+  const std::string eight(8, '\0');
+  const auto fault = [&](const std::string& bytes) {
+    const auto file = folder.file("bad.npy", bytes);
+    return error_of([&] { read_npy(file); });
+  };
+  EXPECT_THAT(fault(""), HasSubstr("not a .npy file"));
+  EXPECT_THAT(fault("\x93NUMPZ\x01 abcdef"), HasSubstr("not a .npy file"));
+  EXPECT_THAT(fault(npy(npy_header("<f4", "(2,)"), eight).substr(0, 40)), HasSubstr("header is"));
+  EXPECT_THAT(fault(npy(npy_header("<f4", "(3,)"), eight)),
+              HasSubstr("truncated: shape [3] of 4-byte elements"));
+  EXPECT_THAT(fault(npy(npy_header("<f4", "(1,)"), eight)), HasSubstr("surplus data"));
+  EXPECT_THAT(fault(npy(npy_header("<f4", "(-2,)"), eight)), HasSubstr("negative"));
+  EXPECT_THAT(fault(npy(npy_header("<f4", "(4611686018427387904, 4611686018427387904)"), eight)),
+              HasSubstr("absurdly"));
+  EXPECT_THAT(fault(npy(npy_header("<f4", "(99999999999999999999,)"), eight)),
+              HasSubstr("unreadable 'shape'"));
+  EXPECT_THAT(fault(npy(npy_header("<f4", "(2"), eight)), HasSubstr("'shape'"));
+  EXPECT_THAT(fault(npy(npy_header(">f4", "(2,)"), eight)), HasSubstr("big-endian"));
+  EXPECT_THAT(fault(npy(npy_header("<c8", "(1,)"), eight)), HasSubstr("'<c8' is not supported"));
+  EXPECT_THAT(fault(npy(npy_header("|O", "(1,)"), eight)), HasSubstr("|O"));
+  EXPECT_THAT(fault(npy("{'descr': '<f4', 'fortran_order': True, 'shape': (2,), }", eight)),
+              HasSubstr("Fortran"));
+  EXPECT_THAT(fault(npy("{'descr': '<f4'}", eight)), HasSubstr("lacks"));
+  EXPECT_THAT(fault(npy("{'descr':", eight)), HasSubstr("lacks"));
+  EXPECT_THAT(fault(npy(npy_header("<f4", "(2,)"), eight, 9)), HasSubstr("npy format 9"));
+}
+
+TEST(NpyFile, EveryPrefixFailsCleanly) {
+  const TemporaryFolder folder;
+  const std::string whole = npy(npy_header("<f4", "(2,)"), std::string(8, '\0'));
+  for (std::size_t length = 0; length < whole.size(); ++length) {
+    const auto file = folder.file("part.npy", whole.substr(0, length));
+    EXPECT_THROW(read_npy(file), Error) << length;
+  }
+}
+
+TEST(TensorFile, ReadsTheThreeTypes) {
+  const TemporaryFolder folder;
+  const auto file =
+      folder.file("a.tensor", bytes_of<std::uint32_t>({0x33FF1101U, 2, 1, 2, 2, 7, 8, 9, 0xFFFFFFFFU}));
+  const Array array = read_array(file);
+  EXPECT_THAT(array.shape, ElementsAre(2, 2));
+  EXPECT_THAT(array.to_int32(file), ElementsAre(7, 8, 9, -1));
+  const auto half = folder.file("h.tensor", bytes_of<std::uint32_t>({0x33FF1101U, 1, 2, 2, 0xC0003C00U}));
+  EXPECT_THAT(read_array(half).to_float(), ElementsAre(1.0F, -2.0F));
+  EXPECT_THAT(error_of([&] { (void)read_array(half).to_int32(half); }), HasSubstr("integers expected"));
+}
+
+TEST(TensorFile, MalformedFilesNameTheirFault) {
+  const TemporaryFolder folder;
+  const auto fault = [&](const std::vector<std::uint32_t>& words) {
+    const auto file = folder.file("bad.tensor", bytes_of(words));
+    return error_of([&] { read_tensor(file); });
+  };
+  EXPECT_THAT(fault({}), HasSubstr("truncated in the .tensor header"));
+  EXPECT_THAT(fault({0x12345678U, 1, 3, 1, 0}), HasSubstr("not a .tensor file"));
+  EXPECT_THAT(fault({0x33FF1101U, 0, 3}), HasSubstr("0 dimensions"));
+  EXPECT_THAT(fault({0x33FF1101U, 0xFFFFFFFFU, 3, 1}), HasSubstr("4294967295 dimensions"));
+  EXPECT_THAT(fault({0x33FF1101U, 1, 77, 1, 0}), HasSubstr("type code 77"));
+  EXPECT_THAT(fault({0x33FF1101U, 2, 3, 2}), HasSubstr("truncated"));
+  EXPECT_THAT(fault({0x33FF1101U, 1, 3, 5, 0}), HasSubstr("truncated: shape [5]"));
+  EXPECT_THAT(fault({0x33FF1101U, 1, 3, 0xFFFFFFFFU, 0}), HasSubstr("negative"));
+  EXPECT_THAT(fault({0x33FF1101U, 4, 3, 0x7FFFFFFFU, 0x7FFFFFFFU, 0x7FFFFFFFU, 0x7FFFFFFFU}),
+              HasSubstr("absurdly"));
+}
+
+TEST(PointsFile, BinaryRoundTripInBothTypes) {
+  const TemporaryFolder folder;
+  PointCloud cloud;
+  cloud.columns = "xyzi";
+  cloud.values = {1.0F, -2.5F, 0.25F, 100.0F, 7.0F, 8.0F, -9.0F, 0.0F};
+  for (const char* dtype : {"f32", "f16"}) {
+    write_points(folder / "a.bin", cloud, dtype);
+    EXPECT_EQ(std::filesystem::file_size(folder / "a.bin"), dtype == std::string("f32") ? 32U : 16U);
+    const PointCloud back = read_points(folder / "a.bin", {.columns = "xyzi", .dtype = dtype});
+    EXPECT_EQ(back.values, cloud.values) << dtype;
+    write_points(folder / "a.npy", cloud, dtype);
+    EXPECT_EQ(read_points(folder / "a.npy", {}).values, cloud.values) << dtype;
+  }
+}
+
+TEST(PointsFile, NotFiniteValuesAreKeptForTheVoxeliserToCount) {
+  const TemporaryFolder folder;
+  const float nan = std::numeric_limits<float>::quiet_NaN();
+  const auto file = folder.file("nan.bin", bytes_of<float>({nan, 1, 2, 3, 4}));
+  const PointCloud cloud = read_points(file, {});
+  EXPECT_EQ(cloud.num_points(), 1);
+  EXPECT_TRUE(std::isnan(cloud.values[0]));
+}
+
+TEST(PointsFile, WrongFilesAndOptionsNameTheirFault) {
+  const TemporaryFolder folder;
+  const auto file = folder.file("a.bin", std::string(21, 'x'));
+  const auto fault = [&](const std::filesystem::path& path, const PointsFormat& format) {
+    return error_of([&] { read_points(path, format); });
+  };
+  EXPECT_THAT(fault(file, {}), HasSubstr("21 bytes are no whole number of 20-byte rows"));
+  EXPECT_THAT(fault(folder / "none.bin", {}), HasSubstr("no such file"));
+  EXPECT_THAT(fault(folder / "", {}), HasSubstr("unknown extension"));
+  EXPECT_THAT(fault(folder.file("a.las", "x"), {}), HasSubstr("'.las'"));
+  EXPECT_THAT(fault(file, {.columns = "xyq"}), HasSubstr("'q' is none of"));
+  EXPECT_THAT(fault(file, {.columns = "xyzz"}), HasSubstr("'z' occurs twice"));
+  EXPECT_THAT(fault(file, {.columns = "xyi"}), HasSubstr("lacks 'z'"));
+  EXPECT_THAT(fault(file, {.columns = "", .dtype = "f8"}), HasSubstr("f32 or f16"));
+  Array wide;
+  wide.shape = {1, 7};
+  wide.bytes.resize(28);
+  write_npy(folder / "wide.npy", wide);
+  EXPECT_THAT(fault(folder / "wide.npy", {}), HasSubstr("say what they are with --columns"));
+  EXPECT_THAT(fault(folder / "wide.npy", {.columns = "xyzi"}), HasSubstr("names 4 columns, the file has 7"));
+  EXPECT_EQ(read_points(folder / "wide.npy", {.columns = "xyz____"}).num_points(), 1);
+}
+
+TEST(PointsFile, SelectColumnsReordersAndFillsWithZeros) {
+  PointCloud cloud;
+  cloud.columns = "zxyt";
+  cloud.values = {3, 1, 2, 0.5F};
+  EXPECT_THAT(select_columns(cloud, "xyzit").values, ElementsAre(1, 2, 3, 0, 0.5F));
+}
+
+TEST(PointsFile, RealScansHaveTheStatedNumberOfPoints) {
+  const std::filesystem::path data = voxgemm::test::test_data();
+  if (data.empty()) GTEST_SKIP() << "no test data (VOXGEMM_TEST_DATA)";
+  EXPECT_EQ(read_points(data / "kitti_hdl64/kitti_object_train_000001.bin", {.columns = "xyzi"}).num_points(),
+            120268);
+  EXPECT_EQ(read_points(data / "nuscenes_hdl32/nuscenes_10sweeps_ff9eff43.f16.bin",
+                        {.columns = "xyzit", .dtype = "f16"})
+                .num_points(),
+            271156);
+  EXPECT_EQ(read_points(data / "spconv_testdata/benchmark_pc_xyz_f32.npy", {}).num_points(), 198130);
+  EXPECT_EQ(read_array(data / "nvidia_centerpoint/in_features.f16.tensor").shape_text(), "[79745, 5]");
+}
+
+}  // namespace
+}  // namespace voxgemm::tools

@@ -1,0 +1,87 @@
+// Proves: tables align, numbers are grouped, pictures are valid PNG files with the colours asked for.
+#include <gtest/gtest.h>
+#include <png.h>
+
+#include <vector>
+
+#include "tests/tools/temporary_folder.h"
+#include "tools/io/png.h"
+#include "tools/report/picture.h"
+#include "tools/report/table.h"
+#include "voxgemm/error.h"
+
+namespace voxgemm::tools {
+namespace {
+
+using test::TemporaryFolder;
+
+TEST(Table, AlignsWordsLeftAndNumbersRight) {
+  Table table({{"layer", Table::Align::kLeft}, {"rows"}});
+  table.row({"a", "12"});
+  table.rule();
+  table.row({"longer"});
+  EXPECT_EQ(table.text(), "layer   rows\n------  ----\na         12\n------  ----\nlonger\n");
+}
+
+TEST(Table, CountsLettersNotBytes) {
+  Table table({{"µs"}, {"b"}});
+  table.row({"7", "8"});
+  EXPECT_EQ(table.text(), "µs  b\n--  -\n 7  8\n");
+}
+
+TEST(Table, GroupsThousands) {
+  EXPECT_EQ(grouped(0), "0");
+  EXPECT_EQ(grouped(999), "999");
+  EXPECT_EQ(grouped(1000), "1,000");
+  EXPECT_EQ(grouped(-1234567), "-1,234,567");
+  EXPECT_EQ(grouped(-123), "-123");
+}
+
+std::vector<std::uint8_t> decode(const std::filesystem::path& file, png_image& header) {
+  header = {};
+  header.version = PNG_IMAGE_VERSION;
+  EXPECT_NE(png_image_begin_read_from_file(&header, file.c_str()), 0) << header.message;
+  header.format = PNG_FORMAT_RGB;
+  std::vector<std::uint8_t> pixels(PNG_IMAGE_SIZE(header));
+  EXPECT_NE(png_image_finish_read(&header, nullptr, pixels.data(), 0, nullptr), 0) << header.message;
+  return pixels;
+}
+
+TEST(Image, WritesWhatWasDrawn) {
+  const TemporaryFolder folder;
+  Image image(5, 3, {1, 2, 3});
+  image.set(4, 2, {200, 100, 50});
+  image.set(9, 9, {9, 9, 9});  // outside: ignored
+  image.set(-1, 0, {9, 9, 9});
+  image.write_png(folder / "a.png");
+  png_image header;
+  const std::vector<std::uint8_t> pixels = decode(folder / "a.png", header);
+  EXPECT_EQ(header.width, 5U);
+  EXPECT_EQ(header.height, 3U);
+  EXPECT_EQ((std::vector<std::uint8_t>(pixels.begin(), pixels.begin() + 3)),
+            (std::vector<std::uint8_t>{1, 2, 3}));
+  EXPECT_EQ((std::vector<std::uint8_t>(pixels.end() - 3, pixels.end())),
+            (std::vector<std::uint8_t>{200, 100, 50}));
+  EXPECT_THROW(image.write_png(folder / "no/such/folder.png"), Error);
+}
+
+TEST(Picture, PointsAndVoxelsStandSideBySide) {
+  PictureOptions options;
+  options.grid.min_xyz = {-10, -10, -3};
+  options.grid.max_xyz = {10, 10, 1};
+  options.grid.voxel_size_xyz = {0.5F, 0.5F, 0.5F};
+  options.panel = 200;
+  PointCloud cloud;
+  cloud.columns = "xyz";
+  cloud.values = {5.01F, 5.01F, -1.0F, 500.0F, 0.0F, 0.0F};
+  const std::vector<std::int32_t> voxel{0, 4, 30, 30};  // z,y,x: centre (5.25, 5.25, -0.75)
+  const Image one = draw_birds_eye(cloud, {}, options);
+  const Image two = draw_birds_eye(cloud, voxel, options);
+  EXPECT_EQ(two.width() - one.width(), 200 + 14);
+  // 10 pixels a metre; x = 5.01 lies 49.9 pixels below the top edge, y = 5.01 as far from the left edge.
+  EXPECT_EQ(one.at(14 + 49, 34 + 49), height_colour((-1.0F + 2.6F) / 5.0F));
+  EXPECT_EQ(two.at(14 + 214 + 46, 34 + 46), height_colour((-0.75F + 2.6F) / 5.0F));
+}
+
+}  // namespace
+}  // namespace voxgemm::tools

@@ -18,6 +18,10 @@ int main(int argc, char** argv) {
     return 0;
   } catch (const CLI::ParseError& error) {
     if (error.get_exit_code() == 0) return app.exit(error);  // --help
+    if (app.get_subcommands().empty() && argc > 1) {
+      fmt::print(stderr, "voxgemm: '{}' is no subcommand (see voxgemm --help)\n", argv[1]);
+      return 2;
+    }
     fmt::print(stderr, "voxgemm: {} (see voxgemm {}--help)\n", error.what(),
                app.get_subcommands().empty() ? "" : app.get_subcommands()[0]->get_name() + " ");
     return 2;

@@ -25,13 +25,24 @@ struct Value {
 /// A sparse convolution as the user gives it: float32 weights, folded batch norm.
 struct ConvLayer {
   std::string name;
-  std::string indice_key;        ///< layers of one key and geometry share indice pairs; "" = by geometry only
-  ConvGeometry geometry{};       ///< ignored by inverse_conv
+  std::string indice_key;   ///< layers of one key and geometry share indice pairs; "" = by geometry only
+  ConvGeometry geometry{};  ///< ignored by inverse_conv
   std::int32_t c_out = 0;
-  std::vector<float> weights;    ///< KRSC [c_out][kv][c_in]
-  std::vector<float> bias;       ///< [c_out] or empty
+  std::vector<float> weights;  ///< KRSC [c_out][kv][c_in]
+  std::vector<float> bias;     ///< [c_out] or empty
   Activation activation = Activation::kNone;
   float act_alpha = 0.0F;
+};
+
+/// Scale of each value by the name of the layer that makes it (the input under its own name): real = scale *
+/// int8. A fused chain (conv + add + relu) makes one value, named by its last layer.
+struct ScaleTable {
+  std::map<std::string, float> scale;
+};
+
+/// Largest row count seen at each site-making layer, by layer name.
+struct CapacityTable {
+  std::map<std::string, std::int32_t> rows;
 };
 
 /// Directed acyclic graph of layers. Building it checks every shape and throws Error naming the layer.
@@ -57,8 +68,12 @@ class VOXGEMM_API Network {
   Value concat(std::span<const Value> values, const std::string& name);
   Value to_dense(Value in, DenseLayout layout, const std::string& name);
   void output(Value value, const std::string& name);
-  /// Largest row count recorded for the output sites of a site-making layer (strided, transposed, pool).
+  /// Largest row count recorded for the output sites of a site-making layer (strided, transposed, pool), or
+  /// of the input under its own name. Throws kNotFound for an unknown layer, kInvalidArgument for one that
+  /// makes no sites or rows < 1.
   void set_capacity(const std::string& layer, std::int32_t rows);
+  /// Sets every entry whose layer this network has; layers that it lacks are kNotFound.
+  void set_capacities(const CapacityTable& table);
 
   [[nodiscard]] std::string describe() const;
 
@@ -67,16 +82,6 @@ class VOXGEMM_API Network {
 
  private:
   std::unique_ptr<Impl> impl_;
-};
-
-/// Scale of each value by layer name ("<input>" is the input's own name): real = scale * int8.
-struct ScaleTable {
-  std::map<std::string, float> scale;
-};
-
-/// Largest row count seen at each site-making layer, by layer name.
-struct CapacityTable {
-  std::map<std::string, std::int32_t> rows;
 };
 
 /// One frame in host memory for calibration, recording and comparison.
@@ -98,22 +103,25 @@ enum class Precision : std::uint8_t { kInt8, kFloat32, kFloat16 };
 
 struct EngineOptions {
   Precision precision = Precision::kInt8;
-  RowOrder order = RowOrder::kNone;     ///< CUDA and pair-table rows
-  bool profile = false;                 ///< record a time per step (EngineProfile); costs clock reads
-  DType output_dtype = DType::kFloat32; ///< dtype of the outputs: kFloat32, or kInt8 with the value's scale
+  RowOrder order = RowOrder::kNone;      ///< CUDA and pair-table rows
+  bool profile = false;                  ///< record a time per step (EngineProfile); costs clock reads
+  DType output_dtype = DType::kFloat32;  ///< kFloat32, kFloat16 (CUDA), or kInt8 with the value's scale
+  bool keep_all_values = false;          ///< no memory is reused: Engine::value_view() works (debugging)
 };
 
 /// Static facts of one step of a built engine.
 struct StepInfo {
-  std::string name;        ///< layer name(s), fused parts joined by " + "
-  std::string kind;        ///< "subm_conv", "sparse_conv", "pairs", "quantize", "scatter_dense", ...
+  std::string name;  ///< layer name(s), fused parts joined by " + "
+  std::string kind;  ///< "subm_conv", "sparse_conv", "pairs", "quantize", "scatter_dense", ...
   std::int32_t c_in = 0;
   std::int32_t c_out = 0;
   std::int32_t kv = 0;
   std::int32_t capacity = 0;
   std::string kernel;      ///< row chosen, or structure for pairs
   std::string precision;   ///< "int8", "fp32", "fp16"
-  std::string pairs;       ///< name of the kernel map a layer reads
+  std::string pairs;       ///< name of the kernel map a layer reads: the first layer that asked for it
+  std::string value;       ///< name of the value it makes (key of ScaleTable), "" when none
+  float out_scale = 1.0F;  ///< scale of that value (int8 only)
 };
 
 /// What one enqueue did, per step; filled when EngineOptions::profile is set.
@@ -121,7 +129,7 @@ struct StepProfile {
   double microseconds = 0.0;
   std::int32_t n_in = 0;
   std::int32_t n_out = 0;
-  std::int64_t pairs = 0;        ///< (output, offset) entries of the map it used
+  std::int64_t pairs = 0;  ///< (output, offset) entries of the map it used
 };
 
 /// One named output of an engine.
@@ -131,7 +139,7 @@ struct OutputInfo {
   Dims spatial_shape{};
   std::int32_t batch_size = 1;
   std::int32_t channels = 0;
-  std::int32_t capacity = 0;     ///< rows (sparse); dense outputs hold dense_elements() elements
+  std::int32_t capacity = 0;  ///< rows (sparse); dense outputs hold dense_elements() elements
   DType dtype = DType::kFloat32;
   float scale = 1.0F;
   DenseLayout layout = DenseLayout::kNCHW;
@@ -139,9 +147,18 @@ struct OutputInfo {
 
 /// Caller-owned memory of one output, on the engine's device.
 struct OutputBinding {
-  void* features = nullptr;             ///< sparse [capacity][channels], or the dense array
-  std::int32_t* indices = nullptr;      ///< sparse only; may be null
-  std::int32_t* num_voxels = nullptr;   ///< sparse only, one int32 on the engine's device; may be null
+  void* features = nullptr;            ///< sparse [capacity][channels], or the dense array
+  std::int32_t* indices = nullptr;     ///< sparse only; may be null
+  std::int32_t* num_voxels = nullptr;  ///< sparse only, one int32 on the engine's device; may be null
+};
+
+/// Told around every step of one enqueue, in step order, on the calling thread: event timing, ranges of a
+/// profiler, dumps. Must neither block nor allocate.
+class VOXGEMM_API StepObserver {
+ public:
+  virtual ~StepObserver() = default;
+  virtual void step_begin(Context& context, std::int32_t step) noexcept = 0;
+  virtual void step_end(Context& context, std::int32_t step) noexcept = 0;
 };
 
 /// Engine: immutable after build; threads may share it, each with its own Context and workspace.
@@ -162,6 +179,10 @@ class VOXGEMM_API Engine {
   [[nodiscard]] std::int32_t input_capacity() const noexcept;
   [[nodiscard]] std::string describe() const;
   [[nodiscard]] Device device() const noexcept;
+  /// Bytes of workspace that hold feature values and scratch, after liveness planning, and kernel maps.
+  [[nodiscard]] std::size_t arena_bytes() const noexcept;
+  [[nodiscard]] std::size_t pairs_bytes() const noexcept;
+  [[nodiscard]] std::int32_t num_maps() const noexcept;
 
   /// Zeroes what must be zero in a fresh workspace; call once per workspace, outside the hot path.
   Status prepare(Context& context, Workspace workspace) const noexcept;
@@ -173,7 +194,14 @@ class VOXGEMM_API Engine {
   /// CPU status: kCapacity when a level overflowed (canonical-first rows kept), kOutOfRange for a bad
   /// coordinate, kDuplicate. CUDA: the same, later, from status().
   Status enqueue(Context& context, const SparseTensorView& input, std::span<const OutputBinding> outputs,
-                 Workspace workspace, std::span<StepProfile> profile = {}) const noexcept;
+                 Workspace workspace, std::span<StepProfile> profile = {},
+                 StepObserver* observer = nullptr) const noexcept;
+
+  /// Value that a step made in the last enqueue on `workspace` (needs EngineOptions::keep_all_values): rows,
+  /// indices, dtype and scale. On CUDA num_voxels is the capacity and device_num_voxels the count. Steps that
+  /// make no sparse value (pairs, dense or copied outputs) give a view without features.
+  [[nodiscard]] SparseTensorView value_view(std::int32_t step, const SparseTensorView& input,
+                                            Workspace workspace) const noexcept;
 
   /// Sticky status block of a CUDA workspace: synchronises, reads, clears. CPU: ok.
   Status status(Context& context, Workspace workspace) const noexcept;
@@ -186,6 +214,23 @@ class VOXGEMM_API Engine {
   std::unique_ptr<Impl> impl_;
 };
 
+/// How far int8 is from float32 at one value, over the real rows of one frame.
+struct LayerSqnr {
+  std::string name;            ///< value name
+  std::string kind;            ///< kind of the step that made it
+  double sqnr_db = 0.0;        ///< 10 * log10(sum x^2 / sum (x - scale * q)^2); infinite when equal
+  double amax = 0.0;           ///< max |x| of the float32 pass
+  double max_error = 0.0;      ///< max |x - scale * q|
+  std::int64_t saturated = 0;  ///< int8 values at -128 or 127
+  std::int64_t elements = 0;
+};
+struct SqnrReport {
+  std::vector<LayerSqnr> layers;  ///< in step order, the last is the network's last sparse value
+};
+/// Runs `frame` in float32 and in int8 and compares every sparse value.
+VOXGEMM_API SqnrReport compare_precisions(Context& context, const Network& network, const ScaleTable& scales,
+                                          const Frame& frame);
+
 /// Published backbones with seeded weights (He-uniform, reproducible on every machine).
 struct BackboneOptions {
   std::int32_t in_channels = 5;
@@ -194,8 +239,10 @@ struct BackboneOptions {
   std::int32_t capacity = 160000;
   std::uint64_t seed = 1;
   DenseLayout layout = DenseLayout::kNCHW;
-  bool dense_output = true;        ///< false: the sparse output of the last layer
+  bool dense_output = true;  ///< false: the sparse output of the last layer
 };
+// Every level's capacity starts as min(2 * capacity, cells): a strided layer may grow the set (factors up to
+// 1.6 are seen on real scans). record_capacities() gives tighter ones.
 /// SECOND's VoxelBackBone8x: 12 convolutions, 8 kernel maps.
 VOXGEMM_API Network make_second_backbone(const BackboneOptions& options);
 /// CenterPoint's VoxelResBackBone8x: 21 convolutions, 8 kernel maps, 8 residual adds.

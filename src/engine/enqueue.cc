@@ -1,0 +1,298 @@
+// One frame: every step in order. No allocation, no exception, no synchronisation, no decision that the build
+// could have taken; the device shows only in where a row count is read.
+#include <array>
+#include <cstring>
+
+#include "core/cuda_device.h"
+#include "engine/engine_impl.h"
+#include "engine/step_clock.h"
+
+namespace voxgemm {
+namespace {
+
+/// Rows of a level in this frame. On CUDA `n` is the capacity and `device` points to the real count.
+struct Rows {
+  std::int32_t n = 0;
+  const std::int32_t* device = nullptr;
+  const std::int32_t* indices = nullptr;
+};
+
+/// Tensors of one frame, as views.
+class FrameViews {
+ public:
+  FrameViews(const Engine::Impl& engine, const SparseTensorView& input,
+             std::span<const OutputBinding> outputs, Workspace workspace) noexcept
+      : engine_(engine),
+        input_(input),
+        outputs_(outputs),
+        pairs_(workspace.first(engine.pairs_bytes)),
+        arena_(workspace.subspan(engine.pairs_bytes)) {}
+
+  [[nodiscard]] Rows rows(std::int32_t level) const noexcept {
+    if (level < 0) return {engine_.levels.front().batch_size, nullptr, nullptr};
+    const LevelView view = engine_.pairs.level_view(level, pairs_);
+    return {view.n, view.device_n, level == 0 ? input_.indices : view.indices};
+  }
+
+  [[nodiscard]] FeatureSpan span(std::int32_t id) const noexcept {
+    const Tensor& t = engine_.tensor(id);
+    void* data =
+        t.output < 0 ? arena_.data() + t.offset : outputs_[static_cast<std::size_t>(t.output)].features;
+    return {data, t.dtype, rows(t.level).n, t.channels, t.stride, t.scale};
+  }
+
+  [[nodiscard]] const std::int32_t* device_rows(std::int32_t id) const noexcept {
+    return rows(engine_.tensor(id).level).device;
+  }
+
+  [[nodiscard]] SparseTensorView sparse(std::int32_t id) const noexcept {
+    const Tensor& t = engine_.tensor(id);
+    const Level& level = engine_.levels[static_cast<std::size_t>(t.level)];
+    const Rows real = rows(t.level);
+    return {real.indices, span(id), level.shape, level.batch_size, t.capacity, real.n, real.device};
+  }
+
+ protected:
+  const Engine::Impl& engine_;
+  const SparseTensorView& input_;
+  std::span<const OutputBinding> outputs_;
+  Workspace pairs_;
+  Workspace arena_;
+};
+
+/// Runs the steps of one frame.
+class StepRunner : public FrameViews {
+ public:
+  StepRunner(const Engine::Impl& engine, Context& context, const SparseTensorView& input,
+        std::span<const OutputBinding> outputs, Workspace workspace) noexcept
+      : FrameViews(engine, input, outputs, workspace), context_(context) {}
+
+  Status operator()(const PairsStep&) const noexcept {
+    const bool counted = input_.device_num_voxels != nullptr;
+    return engine_.pairs.run(context_, input_.indices,
+                             counted ? engine_.levels.front().capacity : input_.num_voxels,
+                             input_.device_num_voxels, pairs_);
+  }
+
+  Status operator()(const InputStep& step) const noexcept {
+    FeatureView from = input_.features;
+    const FeatureSpan to = span(step.out);
+    from.rows = to.rows;
+    const std::int32_t* count = device_rows(step.out);
+    if (from.dtype == DType::kInt8) {
+      if (to.dtype == DType::kInt8) return convert(context_, from, to, count);
+      return dequantize(context_, from, from.scale, to, count);
+    }
+    if (to.dtype == DType::kInt8) return quantize(context_, from, to.scale, to, count);
+    return convert(context_, from, to, count);
+  }
+
+  Status operator()(const GemmStep& step) const noexcept {
+    const ImplicitGemm& plan = engine_.plans[static_cast<std::size_t>(step.plan)];
+    const IndicePairsView forward = engine_.pairs.map_view(step.map, pairs_);
+    const FeatureView residual = step.residual < 0 ? FeatureView{} : FeatureView{span(step.residual)};
+    return plan.run(context_, step.inverse ? inverse(forward) : forward, span(step.in), residual,
+                    span(step.out), arena_.subspan(step.scratch, step.scratch_bytes));
+  }
+
+  Status operator()(const AddStep& step) const noexcept {
+    return add(context_, span(step.a), span(step.b), step.a_factor, step.b_factor, step.activation,
+               span(step.out), device_rows(step.out));
+  }
+
+  Status operator()(const ReluStep& step) const noexcept {
+    return relu(context_, span(step.in), span(step.out), device_rows(step.out));
+  }
+
+  Status operator()(const PoolStep& step) const noexcept {
+    return pool(context_, engine_.pairs.map_view(step.map, pairs_), span(step.in), step.options,
+                span(step.out));
+  }
+
+  Status operator()(const ConcatStep& step) const noexcept {
+    std::array<FeatureView, kMaxConcat> inputs{};
+    for (std::size_t i = 0; i < step.in.size(); ++i) inputs[i] = span(step.in[i]);
+    return concat(context_, std::span(inputs).first(step.in.size()), span(step.out), device_rows(step.out));
+  }
+
+  Status operator()(const ConvertStep& step) const noexcept {
+    const FeatureSpan from = span(step.in);
+    const FeatureSpan to = span(step.out);
+    if (from.dtype == DType::kInt8 && to.dtype != DType::kInt8) {
+      return dequantize(context_, from, from.scale, to, device_rows(step.in));
+    }
+    return convert(context_, from, to, device_rows(step.in));
+  }
+
+  Status operator()(const ScatterStep& step) const noexcept {
+    return scatter_dense(context_, sparse(step.in), step.layout,
+                         outputs_[static_cast<std::size_t>(step.output)].features);
+  }
+
+  Status operator()(const GlobalPoolStep& step) const noexcept {
+    return global_pool(context_, sparse(step.in), step.kind, span(step.out));
+  }
+
+  Status operator()(const SitesStep& step) const noexcept {
+    const OutputBinding& to = outputs_[static_cast<std::size_t>(step.output)];
+    const Rows real = rows(step.level);
+    if (to.num_voxels != nullptr) {
+      if (engine_.device.kind == DeviceKind::kCpu) {
+        *to.num_voxels = real.n;
+      } else if (cuda::copy_device_async(to.num_voxels, real.device, sizeof(std::int32_t),
+                                         context_.stream()) != 0) {
+        return {.code = ErrorCode::kDevice};
+      }
+    }
+    if (to.indices == nullptr || real.n == 0) return {};
+    const std::int32_t columns = 1 + engine_.levels[static_cast<std::size_t>(step.level)].shape.ndim;
+    const FeatureView from{real.indices, DType::kInt32, real.n, columns, columns};
+    return convert(context_, from, {to.indices, DType::kInt32, real.n, columns, columns}, real.device);
+  }
+
+  /// Counts of a step for the profile; capacities on CUDA.
+  void count(const Step& step, std::int32_t made, StepProfile& profile) const noexcept {
+    profile.n_in = profile.n_out = rows(0).n;
+    if (made >= 0) profile.n_in = profile.n_out = rows(engine_.tensor(made).level).n;
+    if (const auto* gemm = std::get_if<GemmStep>(&step)) count_map(gemm->map, gemm->inverse, profile);
+    if (const auto* pooling = std::get_if<PoolStep>(&step)) count_map(pooling->map, false, profile);
+    if (const auto* scatter = std::get_if<ScatterStep>(&step)) {
+      profile.n_in = profile.n_out = rows(engine_.tensor(scatter->in).level).n;
+    }
+    if (!std::holds_alternative<PairsStep>(step)) return;
+    for (std::int32_t map = 0; map < engine_.pairs.num_maps(); ++map) {
+      profile.pairs += engine_.pairs.num_pairs(map, pairs_);
+    }
+  }
+
+ private:
+  void count_map(std::int32_t map, bool inverted, StepProfile& profile) const noexcept {
+    const IndicePairsView pairs = engine_.pairs.map_view(map, pairs_);
+    profile.n_in = inverted ? pairs.num_out : pairs.n_in;
+    profile.n_out = inverted ? pairs.n_in : pairs.num_out;
+    profile.pairs = engine_.pairs.num_pairs(map, pairs_);
+  }
+
+  Context& context_;
+};
+
+Status failed(ErrorCode code, std::int64_t value = 0, std::int64_t limit = 0) noexcept {
+  return {.code = code, .value = value, .limit = limit};
+}
+
+Status check_input(const Engine::Impl& engine, const SparseTensorView& input) noexcept {
+  const Level& level = engine.levels.front();
+  const FeatureView& features = input.features;
+  if (!(input.spatial_shape == level.shape)) {
+    return failed(ErrorCode::kShape, input.spatial_shape.product(), level.shape.product());
+  }
+  if (input.batch_size != level.batch_size) {
+    return failed(ErrorCode::kShape, input.batch_size, level.batch_size);
+  }
+  if (features.channels != engine.input_channels || features.stride < features.channels) {
+    return failed(ErrorCode::kShape, features.channels, engine.input_channels);
+  }
+  if (features.dtype == DType::kInt32) return failed(ErrorCode::kDType);
+  const bool int8_engine = engine.options.precision == Precision::kInt8;
+  if (features.dtype == DType::kInt8 && int8_engine && features.scale != engine.input_scale) {
+    return failed(ErrorCode::kInvalidArgument);
+  }
+  if (engine.device.kind == DeviceKind::kCuda && input.device_num_voxels != nullptr) return {};
+  if (input.num_voxels < 0) return failed(ErrorCode::kInvalidArgument, input.num_voxels, level.capacity);
+  if (input.num_voxels > level.capacity)
+    return failed(ErrorCode::kCapacity, input.num_voxels, level.capacity);
+  if (input.num_voxels > 0 && (input.indices == nullptr || features.data == nullptr)) {
+    return failed(ErrorCode::kInvalidArgument, input.num_voxels);
+  }
+  return {};
+}
+
+Status check_call(const Engine::Impl& engine, const Context& context, std::span<const OutputBinding> outputs,
+                  Workspace workspace, std::size_t profiles) noexcept {
+  if (!(context.device() == engine.device)) return failed(ErrorCode::kDevice);
+  const std::size_t need = engine.pairs_bytes + engine.arena_bytes;
+  if (workspace.size() < need) {
+    return failed(ErrorCode::kInvalidArgument, static_cast<std::int64_t>(workspace.size()),
+                  static_cast<std::int64_t>(need));
+  }
+  if (reinterpret_cast<std::uintptr_t>(workspace.data()) % 256 != 0)
+    return failed(ErrorCode::kInvalidArgument);
+  if (outputs.size() != engine.outputs.size()) {
+    return failed(ErrorCode::kShape, static_cast<std::int64_t>(outputs.size()),
+                  static_cast<std::int64_t>(engine.outputs.size()));
+  }
+  for (const OutputBinding& output : outputs) {
+    if (output.features == nullptr) return failed(ErrorCode::kInvalidArgument);
+  }
+  if (profiles != 0 && profiles < engine.steps.size()) {
+    return failed(ErrorCode::kShape, static_cast<std::int64_t>(profiles),
+                  static_cast<std::int64_t>(engine.steps.size()));
+  }
+  return {};
+}
+
+/// A map's overflow is reported at the step that made its sites.
+Status at_step(const Engine::Impl& engine, Status status) noexcept {
+  if (status.code == ErrorCode::kCapacity && status.step >= 0 &&
+      static_cast<std::size_t>(status.step) < engine.step_of_map.size()) {
+    status.step = engine.step_of_map[static_cast<std::size_t>(status.step)];
+  } else if (!status.ok()) {
+    status.step = 0;
+  }
+  return status;
+}
+
+}  // namespace
+
+Status Engine::prepare(Context& context, Workspace workspace) const noexcept {
+  if (workspace.size() < workspace_bytes()) {
+    return failed(ErrorCode::kInvalidArgument, static_cast<std::int64_t>(workspace.size()),
+                  static_cast<std::int64_t>(workspace_bytes()));
+  }
+  return impl_->pairs.prepare(context, workspace.first(impl_->pairs_bytes));
+}
+
+Status Engine::enqueue(Context& context, const SparseTensorView& input,
+                       std::span<const OutputBinding> outputs, Workspace workspace,
+                       std::span<StepProfile> profile, StepObserver* observer) const noexcept {
+  const Impl& engine = *impl_;
+  if (const Status s = check_call(engine, context, outputs, workspace, profile.size()); !s.ok()) return s;
+  if (const Status s = check_input(engine, input); !s.ok()) return s;
+  const StepRunner frame(engine, context, input, outputs, workspace);
+  const bool timed = engine.options.profile && !profile.empty() && engine.device.kind == DeviceKind::kCpu;
+  Status overflow;
+  StepClock clock;
+  for (std::size_t i = 0; i < engine.steps.size(); ++i) {
+    const auto step = static_cast<std::int32_t>(i);
+    if (observer != nullptr) observer->step_begin(context, step);
+    if (timed) clock.start();
+    Status status = std::visit(frame, engine.steps[i]);
+    if (timed) {
+      profile[i] = {.microseconds = clock.lap()};
+      frame.count(engine.steps[i], engine.made[i], profile[i]);
+    }
+    if (observer != nullptr) observer->step_end(context, step);
+    if (status.ok()) continue;
+    status = i == 0 ? at_step(engine, status) : Status{status.code, step, status.value, status.limit};
+    if (i > 0 || status.code != ErrorCode::kCapacity) return status;
+    overflow = status;
+  }
+  return overflow;
+}
+
+SparseTensorView Engine::value_view(std::int32_t step, const SparseTensorView& input,
+                                    Workspace workspace) const noexcept {
+  if (step < 0 || static_cast<std::size_t>(step) >= impl_->made.size() || !impl_->options.keep_all_values ||
+      workspace.size() < workspace_bytes()) {
+    return {};
+  }
+  const std::int32_t tensor = impl_->made[static_cast<std::size_t>(step)];
+  if (tensor < 0) return {};
+  return FrameViews(*impl_, input, {}, workspace).sparse(tensor);
+}
+
+Status Engine::status(Context& context, Workspace workspace) const noexcept {
+  return at_step(*impl_, impl_->pairs.status(context, workspace.first(impl_->pairs_bytes)));
+}
+
+}  // namespace voxgemm

@@ -1,0 +1,133 @@
+// The two published LiDAR backbones, with weights from a counter-based generator.
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <cmath>
+
+#include "graph/nodes.h"
+
+namespace voxgemm {
+namespace {
+
+/// SplitMix64 of a counter: the same 64 bits on every machine, in any order of asking.
+std::uint64_t hash(std::uint64_t x) {
+  x += 0x9E3779B97F4A7C15ULL;
+  x = (x ^ (x >> 30)) * 0xBF58476D1CE4E5B9ULL;
+  x = (x ^ (x >> 27)) * 0x94D049BB133111EBULL;
+  return x ^ (x >> 31);
+}
+
+/// Uniform in [-1, 1), exact in float32.
+float uniform(std::uint64_t stream, std::uint64_t counter) {
+  const std::uint64_t bits = hash(hash(stream) + counter) >> 40;  // 24 bits
+  return static_cast<float>(static_cast<std::int64_t>(bits) - (1 << 23)) * 0x1.0p-23F;
+}
+
+constexpr float kBiasRange = 0.1F;
+
+/// Adds layers to one network, numbering them for the generator.
+class Builder {
+ public:
+  explicit Builder(const BackboneOptions& options) : options_(options) {
+    check(options.spatial_shape.ndim == 3, ErrorCode::kShape,
+          fmt::format("BackboneOptions::spatial_shape has {} axes, 3 expected", options.spatial_shape.ndim));
+    value_ =
+        net_.input("input", options.spatial_shape, options.batch_size, options.in_channels, options.capacity);
+    channels_ = options.in_channels;
+  }
+
+  /// Convolution with He-uniform weights: |w| < sqrt(6 / fan_in), |b| < 0.1.
+  Value conv(Value in, const std::string& name, const std::string& key, std::int32_t c_out,
+             const ConvGeometry& geometry, Activation activation) {
+    ConvLayer layer{name, key, geometry, c_out};
+    const std::int32_t fan_in = geometry.kernel_volume() * channels_;
+    const auto bound = static_cast<float>(std::sqrt(6.0 / fan_in));
+    const std::uint64_t stream = hash(options_.seed) + 2 * layers_++;
+    layer.weights.resize(static_cast<std::size_t>(c_out) * static_cast<std::size_t>(fan_in));
+    for (std::size_t i = 0; i < layer.weights.size(); ++i) layer.weights[i] = bound * uniform(stream, i);
+    layer.bias.resize(static_cast<std::size_t>(c_out));
+    for (std::size_t i = 0; i < layer.bias.size(); ++i) layer.bias[i] = kBiasRange * uniform(stream + 1, i);
+    layer.activation = activation;
+    channels_ = c_out;
+    return net_.conv(in, std::move(layer));
+  }
+
+  void subm(const std::string& name, const std::string& key, std::int32_t c_out) {
+    value_ = conv(value_, name, key, c_out, {ConvKind::kSubm, Dims::filled(3, 3)}, Activation::kReLU);
+  }
+
+  void strided(const std::string& name, const std::string& key, std::int32_t c_out, const Dims& kernel,
+               const Dims& stride, const Dims& padding) {
+    value_ = conv(value_, name, key, c_out, {ConvKind::kRegular, kernel, stride, padding}, Activation::kReLU);
+    const SiteSet& sites = net_.impl().site_set(net_.impl().node(value_.id).sites);
+    const std::int64_t cells = sites.shape.product() * sites.batch_size;
+    net_.set_capacity(
+        name, static_cast<std::int32_t>(std::min<std::int64_t>(cells, std::int64_t{2} * options_.capacity)));
+  }
+
+  /// Two submanifold convolutions around an identity skip.
+  void block(const std::string& name, const std::string& key, std::int32_t channels) {
+    const ConvGeometry k3{ConvKind::kSubm, Dims::filled(3, 3)};
+    const Value first = conv(value_, name + ".conv1", key, channels, k3, Activation::kReLU);
+    const Value second = conv(first, name + ".conv2", key, channels, k3, Activation::kNone);
+    value_ = net_.relu(net_.add(second, value_, name + ".add"), name + ".relu");
+  }
+
+  Network finish() {
+    if (options_.dense_output) value_ = net_.to_dense(value_, options_.layout, "to_dense");
+    net_.output(value_, "output");
+    return std::move(net_);
+  }
+
+ private:
+  BackboneOptions options_;
+  Network net_;
+  Value value_{};
+  std::int32_t channels_ = 0;
+  std::uint64_t layers_ = 0;
+};
+
+const Dims kThree = Dims::filled(3, 3);
+const Dims kTwo = Dims::filled(3, 2);
+const Dims kOne = Dims::filled(3, 1);
+
+void add_tail(Builder& net) { net.strided("conv_out", "spconv_down2", 128, {3, 1, 1}, {2, 1, 1}, {0, 0, 0}); }
+
+}  // namespace
+
+Network make_second_backbone(const BackboneOptions& options) {
+  Builder net(options);
+  net.subm("conv_input", "subm1", 16);
+  net.subm("conv1.0", "subm1", 16);
+  net.strided("conv2.0", "spconv2", 32, kThree, kTwo, kOne);
+  net.subm("conv2.1", "subm2", 32);
+  net.subm("conv2.2", "subm2", 32);
+  net.strided("conv3.0", "spconv3", 64, kThree, kTwo, kOne);
+  net.subm("conv3.1", "subm3", 64);
+  net.subm("conv3.2", "subm3", 64);
+  net.strided("conv4.0", "spconv4", 64, kThree, kTwo, {0, 1, 1});
+  net.subm("conv4.1", "subm4", 64);
+  net.subm("conv4.2", "subm4", 64);
+  add_tail(net);
+  return net.finish();
+}
+
+Network make_centerpoint_backbone(const BackboneOptions& options) {
+  Builder net(options);
+  net.subm("conv_input", "subm1", 16);
+  net.block("conv1.0", "res1", 16);
+  net.block("conv1.1", "res1", 16);
+  net.strided("conv2.0", "spconv2", 32, kThree, kTwo, kOne);
+  net.block("conv2.1", "res2", 32);
+  net.block("conv2.2", "res2", 32);
+  net.strided("conv3.0", "spconv3", 64, kThree, kTwo, kOne);
+  net.block("conv3.1", "res3", 64);
+  net.block("conv3.2", "res3", 64);
+  net.strided("conv4.0", "spconv4", 128, kThree, kTwo, {0, 1, 1});
+  net.block("conv4.1", "res4", 128);
+  net.block("conv4.2", "res4", 128);
+  add_tail(net);
+  return net.finish();
+}
+
+}  // namespace voxgemm

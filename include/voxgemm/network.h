@@ -177,6 +177,10 @@ class VOXGEMM_API Engine {
   [[nodiscard]] std::span<const StepInfo> steps() const noexcept;
   [[nodiscard]] std::span<const OutputInfo> outputs() const noexcept;
   [[nodiscard]] std::int32_t input_capacity() const noexcept;
+  [[nodiscard]] const Dims& input_shape() const noexcept;
+  [[nodiscard]] std::int32_t input_batch_size() const noexcept;
+  [[nodiscard]] std::int32_t input_channels() const noexcept;
+  [[nodiscard]] float input_scale() const noexcept;  ///< int8 engines; else 1
   [[nodiscard]] std::string describe() const;
   [[nodiscard]] Device device() const noexcept;
   /// Bytes of workspace that hold feature values and scratch, after liveness planning, and kernel maps.

@@ -55,6 +55,10 @@ std::size_t Engine::workspace_bytes() const noexcept { return impl_->pairs_bytes
 std::span<const StepInfo> Engine::steps() const noexcept { return impl_->infos; }
 std::span<const OutputInfo> Engine::outputs() const noexcept { return impl_->outputs; }
 std::int32_t Engine::input_capacity() const noexcept { return impl_->levels.front().capacity; }
+const Dims& Engine::input_shape() const noexcept { return impl_->levels.front().shape; }
+std::int32_t Engine::input_batch_size() const noexcept { return impl_->levels.front().batch_size; }
+std::int32_t Engine::input_channels() const noexcept { return impl_->input_channels; }
+float Engine::input_scale() const noexcept { return impl_->input_scale; }
 Device Engine::device() const noexcept { return impl_->device; }
 std::size_t Engine::arena_bytes() const noexcept { return impl_->arena_bytes; }
 std::size_t Engine::pairs_bytes() const noexcept { return impl_->pairs_bytes; }

@@ -49,7 +49,8 @@ class FrameViews {
     const Tensor& t = engine_.tensor(id);
     const Level& level = engine_.levels[static_cast<std::size_t>(t.level)];
     const Rows real = rows(t.level);
-    return {real.indices, span(id), level.shape, level.batch_size, t.capacity, real.n, real.device};
+    const FeatureView features = span(id);
+    return {real.indices, features, level.shape, level.batch_size, t.capacity, real.n, real.device};
   }
 
  protected:
@@ -64,7 +65,7 @@ class FrameViews {
 class StepRunner : public FrameViews {
  public:
   StepRunner(const Engine::Impl& engine, Context& context, const SparseTensorView& input,
-        std::span<const OutputBinding> outputs, Workspace workspace) noexcept
+             std::span<const OutputBinding> outputs, Workspace workspace) noexcept
       : FrameViews(engine, input, outputs, workspace), context_(context) {}
 
   Status operator()(const PairsStep&) const noexcept {
@@ -90,7 +91,8 @@ class StepRunner : public FrameViews {
   Status operator()(const GemmStep& step) const noexcept {
     const ImplicitGemm& plan = engine_.plans[static_cast<std::size_t>(step.plan)];
     const IndicePairsView forward = engine_.pairs.map_view(step.map, pairs_);
-    const FeatureView residual = step.residual < 0 ? FeatureView{} : FeatureView{span(step.residual)};
+    FeatureView residual;
+    if (step.residual >= 0) residual = span(step.residual);
     return plan.run(context_, step.inverse ? inverse(forward) : forward, span(step.in), residual,
                     span(step.out), arena_.subspan(step.scratch, step.scratch_bytes));
   }

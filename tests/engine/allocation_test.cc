@@ -1,0 +1,103 @@
+// Proves that enqueue allocates nothing once warm: every malloc and operator new of this binary is counted.
+#include <gtest/gtest.h>
+
+#include <atomic>
+#include <cstdlib>
+#include <new>
+
+#include "tests/engine/engine_runner.h"
+#include "tests/engine/test_networks.h"
+
+namespace {
+std::atomic<long> allocations{0};
+std::atomic<bool> counting{false};
+
+void note() {
+  if (counting.load(std::memory_order_relaxed)) allocations.fetch_add(1, std::memory_order_relaxed);
+}
+}  // namespace
+
+#if defined(__GLIBC__) && !defined(__SANITIZE_ADDRESS__) && !defined(__SANITIZE_THREAD__)
+#define VOXGEMM_COUNTS_MALLOC 1
+extern "C" {
+void* __libc_malloc(std::size_t);
+void* __libc_calloc(std::size_t, std::size_t);
+void* __libc_realloc(void*, std::size_t);
+void* __libc_memalign(std::size_t, std::size_t);
+void* malloc(std::size_t bytes) {
+  note();
+  return __libc_malloc(bytes);
+}
+void* calloc(std::size_t count, std::size_t bytes) {
+  note();
+  return __libc_calloc(count, bytes);
+}
+void* realloc(void* pointer, std::size_t bytes) {
+  note();
+  return __libc_realloc(pointer, bytes);
+}
+void* aligned_alloc(std::size_t alignment, std::size_t bytes) {
+  note();
+  return __libc_memalign(alignment, bytes);
+}
+}
+#endif
+
+namespace voxgemm::test {
+namespace {
+
+long allocations_of_enqueue(std::int32_t threads, Precision precision) {
+  TestNetwork t = residual_unet();
+  Context context({.threads = threads});
+  const Frame frame = random_frame(t.shape, t.batch_size, t.channels, 500, 3);
+  const Frame little = random_frame(t.shape, t.batch_size, t.channels, 90, 4);
+  const ScaleTable scales = calibrate_min_max(context, t.net, {&frame, 1});
+  EngineOptions options;
+  options.precision = precision;
+  EngineRunner runner(context, EngineRunner::build(context, t.net, scales, options));
+  std::vector<RunOutput> outputs = runner.fresh_outputs();
+  const std::vector<OutputBinding> bound = runner.bindings(outputs);
+  const Engine& engine = runner.engine();
+  for (int i = 0; i < 30; ++i)
+    (void)engine.enqueue(context, runner.view_of(frame), bound, runner.workspace());
+  const SparseTensorView views[] = {runner.view_of(frame), runner.view_of(little)};
+  allocations = 0;
+  counting = true;
+  for (int i = 0; i < 10; ++i) {
+    for (const SparseTensorView& view : views) {
+      if (!engine.enqueue(context, view, bound, runner.workspace()).ok()) std::abort();
+    }
+  }
+  counting = false;
+  return allocations;
+}
+
+TEST(Allocation, TheCounterSeesAllocations) {
+#ifndef VOXGEMM_COUNTS_MALLOC
+  GTEST_SKIP() << "malloc cannot be counted under this C library or sanitizer";
+#endif
+  allocations = 0;
+  counting = true;
+  auto* volatile block = new std::int64_t[100];
+  counting = false;
+  delete[] block;
+  EXPECT_EQ(allocations, 1);
+}
+
+TEST(Allocation, EnqueueAllocatesNothing) {
+#ifndef VOXGEMM_COUNTS_MALLOC
+  GTEST_SKIP() << "malloc cannot be counted under this C library or sanitizer";
+#endif
+  EXPECT_EQ(allocations_of_enqueue(1, Precision::kInt8), 0);
+  EXPECT_EQ(allocations_of_enqueue(1, Precision::kFloat32), 0);
+}
+
+TEST(Allocation, EnqueueAllocatesNothingOnTwoThreads) {
+#ifndef VOXGEMM_COUNTS_MALLOC
+  GTEST_SKIP() << "malloc cannot be counted under this C library or sanitizer";
+#endif
+  EXPECT_EQ(allocations_of_enqueue(2, Precision::kInt8), 0);
+}
+
+}  // namespace
+}  // namespace voxgemm::test

@@ -13,7 +13,7 @@
 namespace voxgemm::test {
 namespace {
 
-struct Setup {
+struct Bench {
   Context context{{.threads = 1}};
   TestNetwork t = residual_unet();
   Frame calibration = random_frame(t.shape, t.batch_size, t.channels, 400, 99);
@@ -41,7 +41,7 @@ bool all_sentinel(const RunOutput& output, std::size_t from) {
 }
 
 TEST(EngineFrames, PaddedEqualsUnpaddedWhateverThePaddingHolds) {
-  Setup s;
+  Bench s;
   for (const std::int32_t n : {0, 1, 7, 130, 600}) {
     const Frame frame = s.frame(n, 20 + static_cast<std::uint32_t>(n));
     const RunResult alone = s.runner.run_unpadded(frame);
@@ -53,7 +53,7 @@ TEST(EngineFrames, PaddedEqualsUnpaddedWhateverThePaddingHolds) {
 }
 
 TEST(EngineFrames, RowsBeyondTheCountKeepTheirBytes) {
-  Setup s;
+  Bench s;
   for (const std::int32_t n : {0, 1, 7, 200}) {
     const RunResult got = s.runner.run(s.frame(n, 30 + static_cast<std::uint32_t>(n)));
     const RunOutput& head = got.outputs[0];
@@ -65,7 +65,7 @@ TEST(EngineFrames, RowsBeyondTheCountKeepTheirBytes) {
 }
 
 TEST(EngineFrames, EmptyFrameGivesADenseArrayOfZeros) {
-  Setup s;
+  Bench s;
   const RunResult got = s.runner.run(s.frame(0, 1));
   ASSERT_TRUE(got.status.ok());
   EXPECT_EQ(got.outputs[0].num_voxels, 0);
@@ -73,7 +73,7 @@ TEST(EngineFrames, EmptyFrameGivesADenseArrayOfZeros) {
 }
 
 TEST(EngineFrames, GrowingAndShrinkingFramesLeaveNoTrace) {
-  Setup s;
+  Bench s;
   for (const std::int32_t n : {3, 600, 5, 0, 411, 1, 600, 2, 77}) {
     const Frame frame = s.frame(n, 40 + static_cast<std::uint32_t>(n));
     EngineRunner fresh(s.context, EngineRunner::build(s.context, s.t.net, s.scales));
@@ -82,7 +82,7 @@ TEST(EngineFrames, GrowingAndShrinkingFramesLeaveNoTrace) {
 }
 
 TEST(EngineFrames, InputOrderOnlyPermutesSubmanifoldRows) {
-  Setup s;
+  Bench s;
   const Frame frame = s.frame(150, 50);
   Frame reversed;
   reversed.num_voxels = frame.num_voxels;
@@ -101,7 +101,7 @@ TEST(EngineFrames, InputOrderOnlyPermutesSubmanifoldRows) {
 }
 
 TEST(EngineFrames, OverflowKeepsTheSmallestKeysAndNamesTheStep) {
-  Setup s;
+  Bench s;
   const Frame frame = s.frame(500, 60);
   const std::size_t wanted = naive_sites(s.t.net.impl(), frame).sites[1].size();
   const auto limit = static_cast<std::int32_t>(wanted) - 25;
@@ -128,7 +128,7 @@ void expect_untouched(const RunResult& got) {
 }
 
 TEST(EngineFrames, CountsOutsideTheCapacityTouchNothing) {
-  Setup s;
+  Bench s;
   const Frame frame = s.frame(600, 70);
   SparseTensorView view = s.runner.view_of(frame);
   view.num_voxels = -1;
@@ -144,7 +144,7 @@ TEST(EngineFrames, CountsOutsideTheCapacityTouchNothing) {
 }
 
 TEST(EngineFrames, BadCoordinatesAreReportedWithTheirRow) {
-  Setup s;
+  Bench s;
   Frame frame = s.frame(90, 80);
   frame.indices[33 * 4 + 2] = 14;  // y, of [9, 14, 13]
   RunResult got = s.runner.run(frame);
@@ -163,7 +163,7 @@ TEST(EngineFrames, BadCoordinatesAreReportedWithTheirRow) {
 }
 
 TEST(EngineFrames, WrongCallsAreRefused) {
-  Setup s;
+  Bench s;
   const Frame frame = s.frame(10, 90);
   SparseTensorView view = s.runner.view_of(frame);
   std::vector<RunOutput> outputs = s.runner.fresh_outputs();
@@ -191,7 +191,7 @@ TEST(EngineFrames, WrongCallsAreRefused) {
 }
 
 TEST(EngineFrames, ProfileCountsRowsAndPairs) {
-  Setup s;
+  Bench s;
   EngineOptions options;
   options.profile = true;
   const Engine engine = Engine::build(s.context, s.t.net, s.scales, options);
@@ -215,7 +215,9 @@ TEST(EngineFrames, ProfileCountsRowsAndPairs) {
       EXPECT_EQ(profile[i].n_out, static_cast<std::int32_t>(sites.sites[1].size()));
       EXPECT_EQ(profile[i].pairs, static_cast<std::int64_t>(sites.pairs[1].size()));
     }
-    if (engine.steps()[i].name == "up") EXPECT_EQ(profile[i].n_out, 300);
+    if (engine.steps()[i].name == "up") {
+      EXPECT_EQ(profile[i].n_out, 300);
+    }
   }
 }
 

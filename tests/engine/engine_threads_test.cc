@@ -55,7 +55,9 @@ TEST(EngineThreads, SameInt8BytesForEveryKernelRow) {
     try {
       EngineRunner runner(forced, EngineRunner::build(forced, t.net, scales, options));
       for (const StepInfo& step : runner.engine().steps()) {
-        if (step.kv > 0) EXPECT_EQ(step.kernel, name) << step.name;
+        if (step.kv > 0 && step.kind != "pool") {
+          EXPECT_EQ(step.kernel, name) << step.name;
+        }
       }
       expect_same(want, runner.run(frame), name);
       ran += name + " ";

@@ -1,0 +1,154 @@
+// Proves: every element of the dense array is what the layout's definition says, zero elsewhere, for 1 to 4
+// axes, both layouts, every element size, any number of threads and every row of the table; rows outside are
+// reported by number and write nothing.
+#include "kernels/scatter_dense/scatter_dense.h"
+
+#include <gtest/gtest.h>
+
+#include <algorithm>
+#include <numeric>
+
+#include "tests/ops/matrix.h"
+#include "voxgemm/operators.h"
+
+namespace voxgemm {
+namespace {
+
+using test::forced;
+using test::Matrix;
+using test::runnable_rows;
+
+struct Scene {
+  Dims shape;
+  std::int32_t batch;
+  std::int32_t n;
+  std::vector<std::int32_t> indices;
+
+  Scene(Dims s, std::int32_t b, std::int32_t rows, unsigned seed) : shape(s), batch(b), n(rows) {
+    std::vector<std::int32_t> keys(static_cast<std::size_t>(shape.product() * batch));
+    std::iota(keys.begin(), keys.end(), 0);
+    std::shuffle(keys.begin(), keys.end(), std::mt19937(seed));
+    for (std::int32_t r = 0; r < n; ++r) {
+      std::vector<std::int32_t> row(static_cast<std::size_t>(1 + shape.ndim));
+      std::int64_t key = keys[static_cast<std::size_t>(r)];
+      for (int a = shape.ndim - 1; a >= 0; --a) {
+        row[static_cast<std::size_t>(1 + a)] = static_cast<std::int32_t>(key % shape[a]);
+        key /= shape[a];
+      }
+      row[0] = static_cast<std::int32_t>(key);
+      indices.insert(indices.end(), row.begin(), row.end());
+    }
+  }
+};
+
+// The truth, element by element, through an array indexed [b][c][z][y][x] or [b][y][x][c][z].
+template <typename T>
+std::vector<T> expected_dense(const Scene& s, Matrix<T>& features, std::int32_t channels,
+                              DenseLayout layout) {
+  const int n = s.shape.ndim;
+  const std::int64_t x_size = s.shape[n - 1];
+  const std::int64_t y_size = n >= 2 ? s.shape[n - 2] : 1;
+  const std::int64_t z_size = s.shape.product() / (x_size * y_size);
+  std::vector<T> out(static_cast<std::size_t>(dense_elements(s.shape, s.batch, channels)), T{});
+  for (std::int32_t r = 0; r < s.n; ++r) {
+    const std::int32_t* row = s.indices.data() + r * (1 + n);
+    const std::int64_t x = row[n];
+    const std::int64_t y = n >= 2 ? row[n - 1] : 0;
+    const std::int64_t z = n == 3 ? row[1] : n == 4 ? row[1] * std::int64_t{s.shape[1]} + row[2] : 0;
+    for (std::int64_t c = 0; c < channels; ++c) {
+      const std::int64_t folded = c * z_size + z;
+      const std::int64_t at = layout == DenseLayout::kNCHW
+                                  ? ((row[0] * channels * z_size + folded) * y_size + y) * x_size + x
+                                  : ((row[0] * y_size + y) * x_size + x) * channels * z_size + folded;
+      out[static_cast<std::size_t>(at)] = features.at(r, c);
+    }
+  }
+  return out;
+}
+
+template <typename T>
+void check_scene(const Scene& s, std::int32_t channels) {
+  Matrix<T> features(s.n, channels, channels + 2);
+  std::mt19937 random(3);
+  for (std::int64_t r = 0; r < s.n; ++r) {
+    for (std::int64_t c = 0; c < channels; ++c) {
+      const auto bits = random();
+      std::memcpy(static_cast<void*>(&features.at(r, c)), &bits, sizeof(T));
+    }
+  }
+  const SparseTensorView tensor{s.indices.data(), features.view(), s.shape, s.batch, s.n, s.n, nullptr};
+  for (const std::string& name : runnable_rows(scatter_dense_kernels())) {
+    for (const int threads : {1, 2, 5}) {
+      Context context = forced(name, threads);
+      for (const DenseLayout layout : {DenseLayout::kNCHW, DenseLayout::kNHWC}) {
+        const auto truth = expected_dense(s, features, channels, layout);
+        Matrix<T> out(1, static_cast<std::int32_t>(truth.size()), static_cast<std::int64_t>(truth.size()));
+        ASSERT_TRUE(scatter_dense(context, tensor, layout, out.data()).ok());
+        ASSERT_EQ(std::memcmp(out.data(), truth.data(), truth.size() * sizeof(T)), 0)
+            << name << " " << to_string(s.shape) << " channels " << channels << " threads " << threads;
+        EXPECT_TRUE(out.untouched_from(static_cast<std::int64_t>(truth.size())));
+      }
+    }
+  }
+}
+
+TEST(ScatterDense, MatchesTheDefinition) {
+  for (const std::int32_t channels : {1, 3, 16, 33, 64, 100}) {
+    for (const Scene& s :
+         {Scene({37}, 2, 20, 1), Scene({9, 11}, 3, 100, 2), Scene({3, 8, 10}, 2, 200, 3),
+          Scene({2, 3, 4, 5}, 2, 77, 4), Scene({1, 6, 6}, 1, 36, 5), Scene({2, 5, 7}, 1, 0, 6)}) {
+      check_scene<std::int8_t>(s, channels);
+      check_scene<Half>(s, channels);
+      check_scene<float>(s, channels);
+    }
+  }
+}
+
+TEST(ScatterDense, LargeSceneOnSeveralThreads) {
+  check_scene<std::int8_t>(Scene({2, 96, 100}, 2, 9000, 7), 64);
+}
+
+TEST(ScatterDense, NamesTheFirstRowOutside) {
+  const Scene good({3, 4, 5}, 2, 60, 8);
+  Matrix<std::int8_t> features(60, 2, 2);
+  for (const auto& [row, column, value] :
+       {std::array{40, 0, 2}, std::array{40, 0, -1}, std::array{40, 1, 3}, std::array{40, 2, 4},
+        std::array{40, 3, -5}, std::array{40, 3, 5}}) {
+    Scene bad = good;
+    bad.indices[static_cast<std::size_t>(4 * row + column)] = value;
+    bad.indices[4 * 55] = 99;
+    for (const int threads : {1, 2}) {
+      Context context({.threads = threads});
+      const SparseTensorView tensor{bad.indices.data(), features.view(), bad.shape, 2, 60, 60, nullptr};
+      Matrix<std::int8_t> out(1, 240, 240);
+      const Status status = scatter_dense(context, tensor, DenseLayout::kNCHW, out.data());
+      EXPECT_EQ(status.code, ErrorCode::kOutOfRange);
+      EXPECT_EQ(status.value, 40);
+      EXPECT_TRUE(out.untouched_from(240));
+    }
+  }
+}
+
+TEST(ScatterDense, RefusesViewsThatDoNotFit) {
+  Context context({.threads = 1});
+  const Scene s({3, 4}, 1, 5, 9);
+  Matrix<float> features(5, 2, 2);
+  std::vector<float> out(24);
+  const SparseTensorView good{s.indices.data(), features.view(), s.shape, 1, 5, 5, nullptr};
+  const auto code = [&](auto change) {
+    SparseTensorView v = good;
+    change(v);
+    return scatter_dense(context, v, DenseLayout::kNHWC, out.data()).code;
+  };
+  EXPECT_EQ(code([](auto&) {}), ErrorCode::kOk);
+  EXPECT_EQ(code([](auto& v) { v.spatial_shape = {}; }), ErrorCode::kShape);
+  EXPECT_EQ(code([](auto& v) { v.spatial_shape = {3, 0}; }), ErrorCode::kShape);
+  EXPECT_EQ(code([](auto& v) { v.batch_size = 0; }), ErrorCode::kShape);
+  EXPECT_EQ(code([](auto& v) { v.features.stride = 1; }), ErrorCode::kShape);
+  EXPECT_EQ(code([](auto& v) { v.indices = nullptr; }), ErrorCode::kInvalidArgument);
+  EXPECT_EQ(code([](auto& v) { v.num_voxels = -1; }), ErrorCode::kInvalidArgument);
+  EXPECT_EQ(scatter_dense(context, good, DenseLayout::kNHWC, nullptr).code, ErrorCode::kInvalidArgument);
+}
+
+}  // namespace
+}  // namespace voxgemm

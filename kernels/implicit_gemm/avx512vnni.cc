@@ -7,36 +7,15 @@
 // * (sum of the inputs): the same for all channels, and taken off once per output row.
 #include <immintrin.h>
 
-#include <utility>
-
-#include "kernels/epilogue/avx512.h"
+#include "kernels/implicit_gemm/finish_avx512.h"
 #include "kernels/implicit_gemm/rows.h"
-#include "kernels/implicit_gemm/tile_cursor.h"
-#include "kernels/implicit_gemm/vnni_layout.h"
+#include "kernels/implicit_gemm/tile_driver.h"
+#include "kernels/implicit_gemm/unroll.h"
 
 namespace voxgemm {
 namespace {
 
-constexpr std::int64_t kAccBytes = 32768;
-
-// f(constant 0), f(constant 1), ... f(constant kCount - 1): indices are constants, so that register arrays
-// stay in registers.
-template <int kCount, typename F>
-[[gnu::always_inline]] inline void unroll(F&& f) {
-  [&]<int... kI>(std::integer_sequence<int, kI...>) __attribute__((always_inline)) {
-    (f(std::integral_constant<int, kI>{}), ...);
-  }
-  (std::make_integer_sequence<int, kCount>{});
-}
-
-// What a list of pairs needs besides itself.
-struct Operands {
-  const std::int8_t* in;  // [n_in][in_stride]
-  std::int64_t in_stride;
-  const std::int8_t* weights;  // of one offset and channel block: (steps, kUnits, 16, 4)
-  std::int32_t steps;
-  std::int32_t* acc;  // (tile rows, kUnits * 16)
-};
+using Operands = PairOperands<std::int8_t, std::int8_t, std::int32_t>;
 
 template <bool kSigned>
 [[gnu::always_inline]] inline __m512i dot(__m512i acc, __m512i x, __m512i w) {
@@ -59,9 +38,9 @@ template <int kRows, int kUnits, bool kSigned>
     __m512i acc[kRows * kUnits];
     unroll<kRows>([&](auto m) __attribute__((always_inline)) {
       x[m] = o.in + in_rows[m] * o.in_stride;
-      to[m] = o.acc + out_rows[m] * (kUnits * kVnniLanes);
+      to[m] = o.acc + out_rows[m] * (kUnits * kUnitChannels);
       unroll<kUnits>([&](auto n) __attribute__((always_inline)) {
-        acc[m * kUnits + n] = _mm512_load_si512(to[m] + n * kVnniLanes);
+        acc[m * kUnits + n] = _mm512_load_si512(to[m] + n * kUnitChannels);
       });
     });
     const std::int8_t* w = o.weights;
@@ -77,9 +56,9 @@ template <int kRows, int kUnits, bool kSigned>
       });
     }
     unroll<kRows>([&](auto m) __attribute__((always_inline)) {
-      std::int32_t* again = o.acc + out_rows[m] * (kUnits * kVnniLanes);
+      std::int32_t* again = o.acc + out_rows[m] * (kUnits * kUnitChannels);
       unroll<kUnits>([&](auto n) __attribute__((always_inline)) {
-        _mm512_store_si512(again + n * kVnniLanes, acc[m * kUnits + n]);
+        _mm512_store_si512(again + n * kUnitChannels, acc[m * kUnits + n]);
       });
     });
   }
@@ -89,19 +68,23 @@ template <int kRows, int kUnits, bool kSigned>
 template <int kRows, int kUnits, int kSteps, bool kSigned>
 [[gnu::noinline]] void hold_blocks(const Operands& o, const std::int32_t* in_rows,
                                    const std::uint16_t* out_rows, std::int32_t blocks) {
+  const std::int8_t* const in = o.in;
+  const auto stride = static_cast<std::uint64_t>(o.in_stride);
+  char* const acc_rows = reinterpret_cast<char*>(o.acc);
+  constexpr std::uint64_t kRowBytes = kUnits * 64;
   __m512i weights[kSteps * kUnits];
   unroll<kSteps * kUnits>([&](auto i) __attribute__((always_inline)) {
     weights[i] = _mm512_load_si512(o.weights + 64 * i);
   });
   for (; blocks > 0; --blocks, in_rows += kRows, out_rows += kRows) {
     const std::int8_t* x[kRows];
-    std::int32_t* to[kRows];
+    std::uint64_t to[kRows];
     __m512i acc[kRows * kUnits];
     unroll<kRows>([&](auto m) __attribute__((always_inline)) {
-      x[m] = o.in + in_rows[m] * o.in_stride;
-      to[m] = o.acc + out_rows[m] * (kUnits * kVnniLanes);
+      x[m] = in + static_cast<std::uint32_t>(in_rows[m]) * stride;
+      to[m] = out_rows[m] * kRowBytes;
       unroll<kUnits>([&](auto n) __attribute__((always_inline)) {
-        acc[m * kUnits + n] = _mm512_load_si512(to[m] + n * kVnniLanes);
+        acc[m * kUnits + n] = _mm512_load_si512(acc_rows + to[m] + n * 64);
       });
     });
     unroll<kSteps>([&](auto s) __attribute__((always_inline)) {
@@ -114,7 +97,7 @@ template <int kRows, int kUnits, int kSteps, bool kSigned>
     });
     unroll<kRows>([&](auto m) __attribute__((always_inline)) {
       unroll<kUnits>([&](auto n) __attribute__((always_inline)) {
-        _mm512_store_si512(to[m] + n * kVnniLanes, acc[m * kUnits + n]);
+        _mm512_store_si512(acc_rows + to[m] + n * 64, acc[m * kUnits + n]);
       });
     });
   }
@@ -169,131 +152,41 @@ ListFn list_fn(std::int32_t steps) {
 }
 
 template <bool kSigned>
-ListFn list_fn(std::int32_t units, std::int32_t steps) {
-  switch (units) {
-    case 1:
-      return list_fn<1, kSigned>(steps);
-    case 2:
-      return list_fn<2, kSigned>(steps);
-    case 3:
-      return list_fn<3, kSigned>(steps);
-    default:
-      return list_fn<4, kSigned>(steps);
-  }
-}
+struct Vnni {
+  using In = std::int8_t;
+  using Weight = std::int8_t;
+  using Sum = std::int32_t;
+  using Operands = ::voxgemm::Operands;
+  static constexpr std::int32_t kDepth = 4;
+  static constexpr bool kRowSums = kSigned;
 
-// 16 channels of one output row: sums -> output.
-[[gnu::always_inline]] inline void finish16(const ImplicitGemmArgs& a, const EpilogueAvx512& e, __m512i sums,
-                                            __m512 scale, __m512 bias, std::int64_t row, std::int32_t channel,
-                                            __mmask16 lanes) {
-  __m512 t = _mm512_fmadd_ps(scale, _mm512_cvtepi32_ps(sums), bias);
-  const bool to_int8 = a.problem.out_dtype == DType::kInt8;
-  if (a.residual != nullptr) {
-    const std::int64_t at = row * a.residual_stride + channel;
-    const __m512 r = to_int8 ? residual_int8_avx512(static_cast<const std::int8_t*>(a.residual) + at, lanes)
-                             : _mm512_maskz_loadu_ps(lanes, static_cast<const float*>(a.residual) + at);
-    t = _mm512_fmadd_ps(e.beta, r, t);
-  }
-  t = activate_avx512(e, t);
-  const std::int64_t at = row * a.out_stride + channel;
-  if (to_int8) {
-    store_int8_avx512(static_cast<std::int8_t*>(a.out) + at, lanes, t);
-  } else {
-    _mm512_mask_storeu_ps(static_cast<float*>(a.out) + at, lanes, t);
-  }
-}
-
-// The accumulator block of `rows` output rows -> output channels [channel, channel + 16 * units).
-void finish_rows(const ImplicitGemmArgs& a, const std::int32_t* acc, const std::int32_t* corrections,
-                 std::int64_t first_row, std::int32_t rows, std::int32_t channel, std::int32_t units) {
-  const EpilogueAvx512 e = make_epilogue_avx512(a.beta, a.activation, a.act_alpha);
-  for (std::int32_t u = 0; u < units; ++u) {
-    const std::int32_t n = channel + u * kVnniLanes;
-    const std::int32_t left = a.problem.c_out - n;
-    const auto lanes = static_cast<__mmask16>(left >= kVnniLanes ? 0xFFFFU : (1U << left) - 1U);
-    const __m512 scale = _mm512_loadu_ps(a.scale + n);
-    const __m512 bias = _mm512_loadu_ps(a.bias + n);
-    for (std::int32_t i = 0; i < rows; ++i) {
-      __m512i sums = _mm512_load_si512(acc + (std::int64_t{i} * units + u) * kVnniLanes);
-      if (corrections != nullptr) sums = _mm512_sub_epi32(sums, _mm512_set1_epi32(corrections[i] * 128));
-      finish16(a, e, sums, scale, bias, first_row + i, n, lanes);
+  static ListFn list(const Operands& o) {
+    switch (o.units) {
+      case 1:
+        return list_fn<1, kSigned>(o.steps);
+      case 2:
+        return list_fn<2, kSigned>(o.steps);
+      case 3:
+        return list_fn<3, kSigned>(o.steps);
+      default:
+        return list_fn<4, kSigned>(o.steps);
     }
   }
-}
-
-void clear(std::int32_t* values, std::int64_t count) {
-  for (std::int64_t i = 0; i < count; i += kVnniLanes) _mm512_store_si512(values + i, _mm512_setzero_si512());
-}
-
-// Adds the inputs' row sums up per output row: what w + 128 makes too large, over 128.
-void add_row_sums(const ImplicitGemmArgs& a, const PairList& list, std::int32_t* sums) {
-  for (std::int32_t p = 0; p < list.count; ++p) sums[list.out_rows[p]] += a.row_sums[list.in_rows[p]];
-}
-
-template <bool kSigned>
-void run_sub_tile(const ImplicitGemmArgs& a, TileCursor& cursor, std::int64_t tile_row, std::int32_t begin,
-                  std::int32_t end) {
-  alignas(64) std::int32_t acc[kAccBytes / 4];
-  alignas(64) std::int32_t corrections[kSigned ? kAccBytes / 64 : 1];
-  const std::int32_t kv = a.problem.kv;
-  const std::int32_t rows = end - begin;
-  Operands o{.in = static_cast<const std::int8_t*>(a.in),
-             .in_stride = a.in_stride,
-             .weights = static_cast<const std::int8_t*>(a.weights),
-             .steps = vnni_steps(a.problem.c_in),
-             .acc = nullptr};
-  if (kSigned) clear(corrections, rows);
-  for (std::int32_t b = 0; b < vnni_blocks(a.problem.c_out); ++b) {
-    const std::int32_t units = vnni_block_units(a.problem.c_out, b);
-    const ListFn multiply = list_fn<kSigned>(units, o.steps);
-    clear(acc, std::int64_t{rows} * units * kVnniLanes);
-    o.acc = acc - std::int64_t{begin} * units * kVnniLanes;
-    for (std::int32_t k = 0; k < kv; ++k, o.weights += vnni_offset_bytes(a.problem.c_in, units)) {
-      const PairList list = cursor.take(k, end);
-      if (list.count == 0) continue;
-      multiply(o, list);
-      if (kSigned && b == 0) add_row_sums(a, list, corrections - begin);
-    }
-    finish_rows(a, acc, kSigned ? corrections : nullptr, tile_row + begin, rows,
-                vnni_first_unit(a.problem.c_out, b) * kVnniLanes, units);
+  static void finish(const ImplicitGemmArgs& a, const FinishBlock<Sum>& block, std::int32_t units) {
+    finish_units(a, block, units);
   }
-  cursor.advance();
-}
-
-template <bool kSigned>
-void run_tiles(const ImplicitGemmArgs& a, RowRange tiles) {
-  std::int32_t widest = 1;
-  for (std::int32_t b = 0; b < vnni_blocks(a.problem.c_out); ++b) {
-    const std::int32_t units = vnni_block_units(a.problem.c_out, b);
-    widest = units > widest ? units : widest;
-  }
-  const auto limit = static_cast<std::int32_t>(kAccBytes / 64 / widest);
-  const std::int32_t tile_rows = a.pairs.tiles.tile_rows;
-  // Sub-tiles of like size, within the accumulator block.
-  const std::int32_t parts = (tile_rows + limit - 1) / limit;
-  const std::int32_t step = (tile_rows + parts - 1) / parts;
-  for (std::int64_t tile = tiles.begin; tile < tiles.end; ++tile) {
-    TileCursor cursor(a.pairs, tile);
-    const std::int64_t first = tile * tile_rows;
-    const std::int64_t left = a.pairs.num_out - first;
-    const auto rows = static_cast<std::int32_t>(left < tile_rows ? left : tile_rows);
-    for (std::int32_t begin = 0; begin < rows; begin += step) {
-      const std::int32_t end = begin + step < rows ? begin + step : rows;
-      run_sub_tile<kSigned>(a, cursor, first, begin, end);
-    }
-  }
-}
+};
 
 }  // namespace
 
 namespace implicit_gemm {
 
 void avx512vnni_run(const ImplicitGemmArgs& args, RowRange tiles, Exec) noexcept {
-  run_tiles<true>(args, tiles);
+  run_tiles<Vnni<true>>(args, tiles);
 }
 
 void avx512vnni_u8_run(const ImplicitGemmArgs& args, RowRange tiles, Exec) noexcept {
-  run_tiles<false>(args, tiles);
+  run_tiles<Vnni<false>>(args, tiles);
 }
 
 // Copies of 16 bytes at a time, sums of 64 bytes at a time (vpdpbusd by ones).

@@ -1,44 +1,54 @@
-// Weight packing of the CPU rows: KRSC -> the layout each row streams. Plain loops, run once per plan.
+// Weight packing of the CPU rows: KRSC -> the layout of block_layout.h. Plain loops, run once per plan.
 #include <cstring>
 
+#include "kernels/implicit_gemm/block_layout.h"
 #include "kernels/implicit_gemm/rows.h"
-#include "kernels/implicit_gemm/vnni_layout.h"
 
 namespace voxgemm::implicit_gemm {
 namespace {
 
-// Every weight of the problem: f(n, k, c, KRSC index).
-template <typename F>
-void for_each_weight(const ImplicitGemmProblem& p, F&& f) {
-  std::int64_t at = 0;
+template <typename Weight>
+std::size_t packed_bytes(const ImplicitGemmProblem& p, std::int32_t depth) {
+  return static_cast<std::size_t>(offset_weights(p.c_in, depth, num_units(p.c_out)) * p.kv) * sizeof(Weight);
+}
+
+// Every weight through `convert`; padding channels stay 0, so that what they multiply does not count.
+template <typename From, typename Weight, typename F>
+void pack(const ImplicitGemmProblem& p, std::int32_t depth, const void* krsc, void* packed, F&& convert) {
+  const auto* from = static_cast<const From*>(krsc);
+  auto* to = static_cast<Weight*>(packed);
+  std::memset(packed, 0, packed_bytes<Weight>(p, depth));
   for (std::int32_t n = 0; n < p.c_out; ++n) {
     for (std::int32_t k = 0; k < p.kv; ++k) {
-      for (std::int32_t c = 0; c < p.c_in; ++c) f(n, k, c, at++);
+      for (std::int32_t c = 0; c < p.c_in; ++c) {
+        to[weight_at(p.kv, p.c_in, p.c_out, depth, n, k, c)] = static_cast<Weight>(convert(*from++));
+      }
     }
   }
 }
 
-void vnni_pack_biased(const ImplicitGemmProblem& p, const void* krsc, void* packed, int bias) {
-  const auto* from = static_cast<const std::int8_t*>(krsc);
-  auto* to = static_cast<std::uint8_t*>(packed);
-  std::memset(to, 0, vnni_packed_bytes(p));  // padding channels multiply by 0, biased or not
-  for_each_weight(p, [&](std::int32_t n, std::int32_t k, std::int32_t c, std::int64_t at) {
-    to[vnni_weight_at(p.kv, p.c_in, p.c_out, n, k, c)] = static_cast<std::uint8_t>(from[at] + bias);
-  });
-}
-
 }  // namespace
 
-std::size_t vnni_packed_bytes(const ImplicitGemmProblem& p) {
-  return static_cast<std::size_t>(vnni_offset_bytes(p.c_in, vnni_units(p.c_out)) * p.kv);
+std::size_t bytes4_packed_bytes(const ImplicitGemmProblem& p) { return packed_bytes<std::int8_t>(p, 4); }
+
+void bytes4_pack_biased(const ImplicitGemmProblem& p, const void* krsc, void* packed) {
+  pack<std::int8_t, std::uint8_t>(p, 4, krsc, packed, [](int w) { return w + 128; });
 }
 
-void vnni_pack_u8_weights(const ImplicitGemmProblem& problem, const void* krsc, void* packed) {
-  vnni_pack_biased(problem, krsc, packed, 128);
+void bytes4_pack(const ImplicitGemmProblem& p, const void* krsc, void* packed) {
+  pack<std::int8_t, std::int8_t>(p, 4, krsc, packed, [](int w) { return w; });
 }
 
-void vnni_pack_s8_weights(const ImplicitGemmProblem& problem, const void* krsc, void* packed) {
-  vnni_pack_biased(problem, krsc, packed, 0);
+std::size_t words2_packed_bytes(const ImplicitGemmProblem& p) { return packed_bytes<std::int16_t>(p, 2); }
+
+void words2_pack(const ImplicitGemmProblem& p, const void* krsc, void* packed) {
+  pack<std::int8_t, std::int16_t>(p, 2, krsc, packed, [](int w) { return w; });
+}
+
+std::size_t floats_packed_bytes(const ImplicitGemmProblem& p) { return packed_bytes<float>(p, 1); }
+
+void floats_pack(const ImplicitGemmProblem& p, const void* krsc, void* packed) {
+  pack<float, float>(p, 1, krsc, packed, [](float w) { return w; });
 }
 
 }  // namespace voxgemm::implicit_gemm

@@ -39,12 +39,14 @@ class TileCursor {
   }
 
  private:
+  // First position in [low, high) whose row is not below `row`; no branch depends on the rows.
   [[nodiscard]] std::int32_t lower_bound(std::int32_t low, std::int32_t high, std::int32_t row) const {
-    while (low < high) {
-      const std::int32_t middle = low + (high - low) / 2;
-      const bool below = tiles_.out_rows[middle] < row;
-      low = below ? middle + 1 : low;
-      high = below ? high : middle;
+    std::int32_t count = high - low;
+    while (count > 0) {
+      const std::int32_t half = (count + 1) / 2;
+      const std::int32_t below = tiles_.out_rows[low + half - 1] < row ? 1 : 0;
+      low += half & -below;
+      count -= half;
     }
     return low;
   }

@@ -1,0 +1,92 @@
+// The loop that all vector rows share: sub-tiles, channel blocks, offsets, then the epilogue. What differs is
+// a policy P:
+//   using Sum                              std::int32_t or float
+//   kDepth, kRowSums                       channels of a step; whether 128 * row sums must be taken off
+//   using Weight                           element of the packed weights
+//   using List                             void (*)(const PairOperands<Weight>&, const PairList&)
+//   static List list(problem, units)       multiplies the pairs of one offset
+//   static void finish(args, block, units) epilogue
+// ISA files only.
+#pragma once
+
+#include "kernels/implicit_gemm/block_layout.h"
+#include "kernels/implicit_gemm/finish_block.h"
+#include "kernels/implicit_gemm/implicit_gemm.h"
+#include "kernels/implicit_gemm/tile_cursor.h"
+
+namespace voxgemm {
+namespace {  // internal linkage: every ISA file keeps its own copy
+
+/// What a list of pairs is multiplied with.
+template <typename In, typename Weight, typename Sum>
+struct PairOperands {
+  const In* in = nullptr;  // [n_in][in_stride]
+  std::int64_t in_stride = 0;
+  const Weight* weights = nullptr;  // of one offset and channel block: (steps, units, 16, depth)
+  std::int32_t c_in = 0;
+  std::int32_t steps = 0;
+  std::int32_t units = 0;
+  Sum* acc = nullptr;  // (tile rows, units * 16)
+};
+
+template <typename P>
+void run_sub_tile(const ImplicitGemmArgs& a, TileCursor& cursor, std::int64_t tile_row, std::int32_t begin,
+                  std::int32_t end) {
+  using Sum = typename P::Sum;
+  constexpr std::int32_t kMost = accumulator_rows(1);
+  alignas(64) Sum acc[kMost * kUnitChannels];
+  std::int32_t corrections[P::kRowSums ? kMost : 1];
+  const std::int32_t rows = end - begin;
+  const std::int32_t c_out = a.problem.c_out;
+  typename P::Operands o;
+  o.in = static_cast<const typename P::In*>(a.in);
+  o.in_stride = a.in_stride;
+  o.weights = static_cast<const typename P::Weight*>(a.weights);
+  o.c_in = a.problem.c_in;
+  o.steps = num_steps(a.problem.c_in, P::kDepth);
+  if (P::kRowSums) __builtin_memset(corrections, 0, sizeof(std::int32_t) * static_cast<std::size_t>(rows));
+  for (std::int32_t b = 0; b < num_blocks(c_out); ++b) {
+    o.units = block_units(c_out, b);
+    const std::int64_t row_width = std::int64_t{o.units} * kUnitChannels;
+    const auto multiply = P::list(o);
+    __builtin_memset(acc, 0, sizeof(Sum) * static_cast<std::size_t>(rows * row_width));
+    o.acc = acc - begin * row_width;
+    for (std::int32_t k = 0; k < a.problem.kv; ++k, o.weights += offset_weights(o.c_in, P::kDepth, o.units)) {
+      const PairList list = cursor.take(k, end);
+      if (list.count == 0) continue;
+      multiply(o, list);
+      if (!P::kRowSums || b > 0) continue;
+      for (std::int32_t p = 0; p < list.count; ++p) {
+        corrections[list.out_rows[p] - begin] += a.row_sums[list.in_rows[p]];
+      }
+    }
+    P::finish(a,
+              {.acc = acc,
+               .corrections = P::kRowSums ? corrections : nullptr,
+               .first_row = tile_row + begin,
+               .rows = rows,
+               .channel = first_unit(c_out, b) * kUnitChannels},
+              o.units);
+  }
+  cursor.advance();
+}
+
+template <typename P>
+void run_tiles(const ImplicitGemmArgs& a, RowRange tiles) {
+  const std::int32_t tile_rows = a.pairs.tiles.tile_rows;
+  const std::int32_t most = accumulator_rows(a.problem.c_out);
+  const std::int32_t parts = (tile_rows + most - 1) / most;
+  const std::int32_t step = (tile_rows + parts - 1) / parts;  // sub-tiles of like size
+  for (std::int64_t tile = tiles.begin; tile < tiles.end; ++tile) {
+    TileCursor cursor(a.pairs, tile);
+    const std::int64_t first = tile * tile_rows;
+    const std::int64_t left = a.pairs.num_out - first;
+    const auto rows = static_cast<std::int32_t>(left < tile_rows ? left : tile_rows);
+    for (std::int32_t begin = 0; begin < rows; begin += step) {
+      run_sub_tile<P>(a, cursor, first, begin, begin + step < rows ? begin + step : rows);
+    }
+  }
+}
+
+}  // namespace
+}  // namespace voxgemm

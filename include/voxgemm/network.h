@@ -235,7 +235,8 @@ struct SqnrReport {
 VOXGEMM_API SqnrReport compare_precisions(Context& context, const Network& network, const ScaleTable& scales,
                                           const Frame& frame);
 
-/// Published backbones with seeded weights (He-uniform, reproducible on every machine).
+/// Published backbones with seeded weights, reproducible on every machine: He-uniform, biases within +-16
+/// (the order of raw metric features, as a folded batch norm leaves them).
 struct BackboneOptions {
   std::int32_t in_channels = 5;
   Dims spatial_shape{41, 1440, 1440};

@@ -75,9 +75,9 @@ TEST(CenterPoint, SitesPairsAndInt8Accuracy) {
   const SqnrReport report = compare_precisions(context, net, scales, frame);
   ASSERT_FALSE(report.layers.empty());
   EXPECT_EQ(report.layers.back().name, "conv_out");
-  EXPECT_GE(report.layers.back().sqnr_db, 15.0);
+  EXPECT_GE(report.layers.back().sqnr_db, 20.0);
   for (const LayerSqnr& layer : report.layers) {
-    EXPECT_GE(layer.sqnr_db, 15.0) << layer.name;
+    EXPECT_GE(layer.sqnr_db, 20.0) << layer.name;
     RecordProperty(layer.name, std::to_string(layer.sqnr_db));
   }
 }

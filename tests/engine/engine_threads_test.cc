@@ -1,6 +1,7 @@
 // Proves that the output bytes depend on neither the number of threads nor the kernel row, and that two
 // threads may run one engine at the same time.
 #include <gtest/gtest.h>
+#include <tbb/global_control.h>
 
 #include <thread>
 
@@ -22,6 +23,7 @@ void expect_same(const RunResult& a, const RunResult& b, const std::string& what
 }
 
 TEST(EngineThreads, SameBytesForAnyNumberOfThreads) {
+  const tbb::global_control real_workers(tbb::global_control::max_allowed_parallelism, 5);
   for (const Precision precision : {Precision::kInt8, Precision::kFloat32}) {
     for (TestNetwork& t : all_test_networks()) {
       Context one({.threads = 1});

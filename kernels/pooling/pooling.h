@@ -70,7 +70,7 @@ std::span<const GlobalPoolKernel> global_pool_kernels();
 
 void scalar_pooling(const PoolingArgs&, RowRange, Exec) noexcept;
 void avx2_pooling(const PoolingArgs&, RowRange, Exec) noexcept;
-void avx512vnni_pooling(const PoolingArgs&, RowRange, Exec) noexcept;
+void avx512_pooling(const PoolingArgs&, RowRange, Exec) noexcept;
 void sm80_pooling(const PoolingArgs&, RowRange, Exec) noexcept;
 void scalar_global_pool(const GlobalPoolArgs&, RowRange, Exec) noexcept;
 void sm80_global_pool(const GlobalPoolArgs&, RowRange, Exec) noexcept;

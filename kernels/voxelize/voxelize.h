@@ -53,7 +53,7 @@ std::span<const VoxelCellsKernel> voxel_cells_kernels();
 
 void scalar_voxel_cells(const VoxelCellsArgs&, RowRange, Exec) noexcept;
 void avx2_voxel_cells(const VoxelCellsArgs&, RowRange, Exec) noexcept;
-void avx512vnni_voxel_cells(const VoxelCellsArgs&, RowRange, Exec) noexcept;
+void avx512_voxel_cells(const VoxelCellsArgs&, RowRange, Exec) noexcept;
 
 /// Where the voxels of one cloud go. Pointers of extras are null when not wanted.
 struct VoxelRows {

@@ -6,6 +6,8 @@ namespace voxgemm {
 namespace {
 
 constexpr auto kElementwiseKernels = std::to_array<ElementwiseKernel>({
+    {"avx512_elementwise", Isa::kAvx512, avx512_elementwise},
+    {"avx2_elementwise", Isa::kAvx2, avx2_elementwise},
     {"scalar_elementwise", Isa::kScalar, scalar_elementwise},
 });
 

@@ -6,6 +6,7 @@ namespace voxgemm {
 namespace {
 
 constexpr auto kPoolingKernels = std::to_array<PoolingKernel>({
+    {"avx512_pooling", Isa::kAvx512, avx512_pooling},
     {"scalar_pooling", Isa::kScalar, scalar_pooling},
 });
 

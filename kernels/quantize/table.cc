@@ -6,6 +6,8 @@ namespace voxgemm {
 namespace {
 
 constexpr auto kQuantizeKernels = std::to_array<QuantizeKernel>({
+    {"avx512_quantize", Isa::kAvx512, avx512_quantize},
+    {"avx2_quantize", Isa::kAvx2, avx2_quantize},
     {"scalar_quantize", Isa::kScalar, scalar_quantize},
 });
 

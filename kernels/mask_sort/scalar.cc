@@ -3,7 +3,7 @@
 #include <cstddef>
 
 #include "kernels/mask_sort/mask_sort.h"
-#include "kernels/mask_sort/pattern_key.h"
+#include "kernels/pattern_key.h"
 
 namespace voxgemm {
 namespace {

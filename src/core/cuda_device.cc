@@ -115,6 +115,25 @@ std::int32_t copy_device_async(void* to, const void* from, std::size_t bytes, vo
                                                    static_cast<cudaStream_t>(stream)));
 }
 
+void* create_event(std::int32_t index) {
+  const DeviceScope scope(index);
+  cudaEvent_t event = nullptr;
+  check_cuda(cudaEventCreateWithFlags(&event, cudaEventDisableTiming), "cudaEventCreate");
+  return event;
+}
+
+void destroy_event(void* event) noexcept { cudaEventDestroy(static_cast<cudaEvent_t>(event)); }
+
+std::int32_t record_event(void* event, void* stream) noexcept {
+  return static_cast<std::int32_t>(
+      cudaEventRecord(static_cast<cudaEvent_t>(event), static_cast<cudaStream_t>(stream)));
+}
+
+std::int32_t wait_event(void* stream, void* event) noexcept {
+  return static_cast<std::int32_t>(
+      cudaStreamWaitEvent(static_cast<cudaStream_t>(stream), static_cast<cudaEvent_t>(event), 0));
+}
+
 }  // namespace voxgemm::cuda
 
 #else  // built without CUDA
@@ -137,6 +156,10 @@ void copy_to_device(void*, const void*, std::size_t, void*) {}
 void copy_to_host(void*, const void*, std::size_t, void*) {}
 std::int32_t memset_async(void*, int, std::size_t, void*) noexcept { return 1; }
 std::int32_t copy_device_async(void*, const void*, std::size_t, void*) noexcept { return 1; }
+void* create_event(std::int32_t /*index*/) { return nullptr; }
+void destroy_event(void* /*event*/) noexcept {}
+std::int32_t record_event(void*, void*) noexcept { return 1; }
+std::int32_t wait_event(void*, void*) noexcept { return 1; }
 
 }  // namespace voxgemm::cuda
 

@@ -35,4 +35,10 @@ void copy_to_host(void* host, const void* device, std::size_t bytes, void* strea
 std::int32_t memset_async(void* device, int value, std::size_t bytes, void* stream) noexcept;
 std::int32_t copy_device_async(void* to, const void* from, std::size_t bytes, void* stream) noexcept;
 
+/// Events without timing, to order streams.
+void* create_event(std::int32_t index);
+void destroy_event(void* event) noexcept;
+std::int32_t record_event(void* event, void* stream) noexcept;
+std::int32_t wait_event(void* stream, void* event) noexcept;
+
 }  // namespace voxgemm::cuda

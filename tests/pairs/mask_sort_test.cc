@@ -11,7 +11,7 @@
 #include <random>
 #include <vector>
 
-#include "kernels/mask_sort/pattern_key.h"
+#include "kernels/pattern_key.h"
 #include "tests/support/scenes.h"
 #include "voxgemm/indice_pairs.h"
 

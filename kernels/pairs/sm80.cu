@@ -1,0 +1,202 @@
+// Pair tables by rank: one thread a target row, look-ups word by word, all maps of a network in one launch.
+#include "kernels/coord_index/lookup.cuh"
+#include "kernels/launch.cuh"
+#include "kernels/order_chunks.h"
+#include "kernels/pattern_key.h"
+#include "kernels/pairs/sm80.h"
+
+namespace voxgemm::device {
+namespace {
+
+constexpr int kThreads = 256;
+constexpr std::uint32_t kAll = 0xFFFFFFFFU;
+
+__device__ bool inside(const PairJob& job, const Site& site) {
+  bool ok = site.batch >= 0 && site.batch < job.grid.batch;
+#pragma unroll
+  for (int a = 0; a < kAxes; ++a) ok = ok && site.at[a] >= 0 && site.at[a] < job.target_extent[a];
+  return ok;
+}
+
+__device__ std::int32_t row_at(const PairJob& job, std::int32_t rank) {
+  return job.row_of_rank != nullptr ? __ldg(job.row_of_rank + rank) : rank;
+}
+
+// Every lane of a warp calls this, rows beyond the count with mask 0.
+__device__ void note_tile_mask(const PairJob& job, std::int64_t row, std::int32_t word, std::uint32_t mask) {
+  if (job.tile_masks == nullptr) return;
+  const std::uint32_t all = __reduce_or_sync(kAll, mask);
+  if ((threadIdx.x & 31) == 0 && all != 0) {
+    atomicOr(job.tile_masks + row / kTileMaskRows * job.mask_words + word, all);
+  }
+}
+
+__device__ void count_key(const PairJob& job, std::int64_t row, bool valid, std::uint32_t mask) {
+  if (job.chunk_counts == nullptr) return;
+  const std::uint32_t key = valid ? pattern_key(mask) : kAll;
+  const std::uint32_t peers = __match_any_sync(kAll, key);
+  if (!valid || __ffs(static_cast<int>(peers)) - 1 != static_cast<int>(threadIdx.x & 31)) return;
+  const std::int64_t chunk = row / kOrderChunk;
+  const auto n = static_cast<std::uint32_t>(__popc(peers));
+  atomicAdd(job.chunk_counts + chunk * kOrderKeys + key, n);
+  atomicAdd(job.group_counts + chunk / kChunksPerGroup * kOrderKeys + key, n);
+}
+
+// Three cells of nine lines.
+struct Windows {
+  std::uint32_t mask = 0;  // bit 3*line + dx
+  std::int32_t rank[9];    // of the first site in the line's window
+};
+
+__device__ void add_line(Windows& w, int line, const FoundWord& found, std::int32_t shift) {
+  const auto bits = static_cast<std::uint32_t>(shift >= 0 ? found.bits >> shift : found.bits << -shift) & 7U;
+  w.mask |= bits << (3 * line);
+  w.rank[line] = found.rank + (shift > 0 ? __popcll(found.bits & ((std::uint64_t{1} << shift) - 1)) : 0);
+}
+
+__device__ Windows find_windows(const PairJob& job, const Site& site, bool ok) {
+  Windows w;
+  const std::int32_t a0 = source_of(job.axis[0], site.at[0], 0);
+  const std::int32_t x0 = site.at[3] * job.axis[3].mul + job.axis[3].offset;
+  const std::int32_t word_x = max(x0, 0) >> 6;
+  const std::int32_t shift = x0 - 64 * word_x;
+  const bool reach = ok && a0 >= 0 && x0 + 2 >= 0 && x0 < job.axis[3].extent;
+  const std::int32_t plane = (site.batch * job.grid.extent[0] + a0) * job.grid.extent[1];
+  std::int32_t words[9];
+#pragma unroll
+  for (int z = 0; z < 3; ++z) {
+    const std::int32_t s1 = source_of(job.axis[1], site.at[1], z);
+#pragma unroll
+    for (int y = 0; y < 3; ++y) {
+      const std::int32_t s2 = source_of(job.axis[2], site.at[2], y);
+      words[3 * z + y] = reach && s1 >= 0 && s2 >= 0
+                             ? ((plane + s1) * job.grid.extent[2] + s2) * job.grid.line_words + word_x
+                             : -1;
+    }
+  }
+  FoundWord found[9];
+#pragma unroll
+  for (int line = 0; line < 9; ++line) {
+    found[line] = words[line] >= 0 ? find_word(job.summary, job.entries, words[line]) : FoundWord{};
+  }
+#pragma unroll
+  for (int line = 0; line < 9; ++line) add_line(w, line, found[line], shift);
+  const bool cross = reach && shift > 61 && word_x + 1 < job.grid.line_words;
+  if (__any_sync(kAll, cross)) {
+#pragma unroll
+    for (int line = 0; line < 9; ++line) {
+      if (!cross || words[line] < 0) continue;
+      const FoundWord next = find_word(job.summary, job.entries, words[line] + 1);
+      if ((w.mask >> (3 * line) & 7U) == 0) w.rank[line] = next.rank;  // ranks run on from word to word
+      w.mask |= (static_cast<std::uint32_t>(next.bits << (64 - shift)) & 7U) << (3 * line);
+    }
+  }
+  return w;
+}
+
+__device__ void dense27_row(const PairJob& job, std::int64_t row, bool valid) {
+  Windows w;
+  if (__any_sync(kAll, valid)) {
+    Site site;
+    if (valid) site = read_site(job.rows, job.grid.ndim, row);
+    w = find_windows(job, site, valid && inside(job, site));
+  }
+  note_tile_mask(job, row, 0, w.mask);
+  count_key(job, row, valid, w.mask);
+  if (!valid) return;
+#pragma unroll
+  for (int k = 0; k < 27; ++k) {
+    const int line = k / 3;
+    const std::uint32_t before = w.mask >> (3 * line) & ((1U << (k % 3)) - 1U);
+    const std::int32_t rank = w.rank[line] + __popc(before);
+    job.pairs[k * job.stride + row] = (w.mask >> k & 1U) != 0 ? row_at(job, rank) : -1;
+  }
+  if (job.mask != nullptr) job.mask[row] = w.mask;
+}
+
+// Rank of a source site, or -1. Keeps the last word looked up.
+struct LineCursor {
+  std::int32_t word = -1;
+  FoundWord found{};
+
+  __device__ std::int32_t rank(const PairJob& job, std::int32_t line, std::int32_t x) {
+    const std::int32_t want = line * job.grid.line_words + (x >> 6);
+    if (want != word) {
+      word = want;
+      found = find_word(job.summary, job.entries, want);
+    }
+    const std::int32_t bit = x & 63;
+    if ((found.bits >> bit & 1) == 0) return -1;
+    return found.rank + __popcll(found.bits & ((std::uint64_t{1} << bit) - 1));
+  }
+};
+
+// Any kernel, stride, spacing. Loops are uniform over the warp.
+__device__ void any_row(const PairJob& job, std::int64_t row, bool valid) {
+  Site site;
+  if (valid) site = read_site(job.rows, job.grid.ndim, row);
+  const bool reach = valid && inside(job, site);
+  std::int32_t k = 0;
+  std::uint32_t mask = 0;
+  for (std::int32_t r0 = 0; r0 < job.axis[0].kernel; ++r0) {
+    const std::int32_t s0 = source_of(job.axis[0], site.at[0], r0);
+    for (std::int32_t r1 = 0; r1 < job.axis[1].kernel; ++r1) {
+      const std::int32_t s1 = source_of(job.axis[1], site.at[1], r1);
+      for (std::int32_t r2 = 0; r2 < job.axis[2].kernel; ++r2) {
+        const std::int32_t s2 = source_of(job.axis[2], site.at[2], r2);
+        const bool line_ok = reach && s0 >= 0 && s1 >= 0 && s2 >= 0;
+        const std::int32_t line =
+            ((site.batch * job.grid.extent[0] + s0) * job.grid.extent[1] + s1) * job.grid.extent[2] + s2;
+        LineCursor cursor;
+        for (std::int32_t r3 = 0; r3 < job.axis[3].kernel; ++r3, ++k) {
+          const std::int32_t s3 = source_of(job.axis[3], site.at[3], r3);
+          const std::int32_t rank = line_ok && s3 >= 0 ? cursor.rank(job, line, s3) : -1;
+          if (valid) job.pairs[k * job.stride + row] = rank >= 0 ? row_at(job, rank) : -1;
+          if (rank >= 0) mask |= 1U << (k & 31);
+          if ((k & 31) == 31 || k == job.kv - 1) {
+            note_tile_mask(job, row, k >> 5, mask);
+            if (job.kv == 27) count_key(job, row, valid, mask);
+            if (valid && job.mask != nullptr) job.mask[row * job.mask_words + (k >> 5)] = mask;
+            mask = 0;
+          }
+        }
+      }
+    }
+  }
+}
+
+__global__ void __launch_bounds__(kThreads) pairs_kernel(const __grid_constant__ PairArgs args) {
+  __shared__ std::int32_t counts[kMaxPairJobs];
+  __shared__ std::int32_t units[kMaxPairJobs];
+  if (threadIdx.x < static_cast<unsigned>(args.num_jobs)) {
+    const PairJob& job = args.jobs[threadIdx.x];
+    counts[threadIdx.x] = min(max(*job.count, 0), job.capacity);
+    units[threadIdx.x] = (counts[threadIdx.x] + kThreads - 1) / kThreads;
+  }
+  __syncthreads();
+  std::int32_t j = 0;
+  std::int32_t before = 0;
+  for (std::int32_t unit = blockIdx.x;; unit += gridDim.x) {
+    while (j < args.num_jobs && unit - before >= units[j]) before += units[j++];
+    if (j == args.num_jobs) return;
+    const PairJob& job = args.jobs[j];
+    const std::int64_t row = static_cast<std::int64_t>(unit - before) * kThreads + threadIdx.x;
+    const bool valid = row < counts[j];
+    if (job.dense27) {
+      dense27_row(job, row, valid);
+    } else {
+      any_row(job, row, valid);
+    }
+  }
+}
+
+}  // namespace
+
+void sm80_pairs(const PairArgs& args, Exec exec) noexcept {
+  std::int64_t rows = 0;
+  for (std::int32_t j = 0; j < args.num_jobs; ++j) rows += args.jobs[j].capacity + kThreads - 1;
+  pairs_kernel<<<grid_for(rows, kThreads, exec, 8), kThreads, 0, stream_of(exec)>>>(args);
+  note_launch(exec);
+}
+
+}  // namespace voxgemm::device

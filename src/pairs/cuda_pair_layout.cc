@@ -1,0 +1,227 @@
+#include "pairs/cuda_pair_layout.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <utility>
+
+#include "kernels/order_chunks.h"
+#include "pairs/pair_plan.h"
+
+namespace voxgemm::cuda_pairs {
+namespace {
+
+using device::AxisMap;
+
+constexpr std::int64_t kMaxBitmapCells = std::int64_t{1} << 31;  // 256 MiB of words
+
+/// Slices of a workspace as byte offsets: run() turns them into pointers without any table of its own.
+class Layout {
+ public:
+  std::size_t take(std::int64_t count, std::size_t size) {
+    const std::size_t at = used_;
+    used_ += align_up(static_cast<std::size_t>(std::max<std::int64_t>(count, 0)) * size);
+    return at;
+  }
+  [[nodiscard]] std::size_t used() const { return used_; }
+
+ private:
+  std::size_t used_ = 0;
+};
+
+std::int64_t chunks_of(std::int32_t rows) { return (rows + device::kOrderChunk - 1) / device::kOrderChunk; }
+std::int64_t groups_of(std::int32_t rows) {
+  return (chunks_of(rows) + device::kChunksPerGroup - 1) / device::kChunksPerGroup;
+}
+
+std::array<AxisMap, device::kAxes> axes_of(const Relation& relation) {
+  std::array<AxisMap, device::kAxes> axes{};
+  for (std::size_t a = 0; a < axes.size(); ++a) {
+    const AxisRelation& r = relation.axis[a];
+    axes[a] = {r.mul, r.step, r.offset, r.div, r.kernel, r.extent};
+  }
+  return axes;
+}
+
+std::uint32_t word_filter(std::int32_t word, std::int32_t lo, std::int32_t hi) {
+  std::uint32_t filter = 0;
+  for (std::int32_t bit = 0; bit < 32; ++bit) {
+    const std::int32_t k = word * 32 + bit;
+    if (k >= lo && k < hi) filter |= 1U << bit;
+  }
+  return filter;
+}
+
+bool has_pattern_key(const ConvGeometry& g) {
+  return g.kind == ConvKind::kSubm && g.kernel_size == Dims{3, 3, 3};
+}
+
+class Planner {
+ public:
+  void plan_level(const PairPlan& plan, std::int32_t level);
+  void plan_map(const PairPlan& plan, const MapPlan& map);
+  void lay_out(std::int32_t num_sms);
+
+  PairLayout result;
+
+ private:
+  static void plan_order(MapMemory& map, std::int32_t split);
+  static void lay_out_map(Layout& layout, MapMemory& map);
+};
+
+void Planner::plan_level(const PairPlan& plan, std::int32_t level) {
+  const LevelPlan& from = plan.levels[static_cast<std::size_t>(level)];
+  LevelMemory memory;
+  const KeyGrid grid = make_grid(from.shape, from.batch_size);
+  double lines = from.batch_size;
+  for (std::size_t a = 0; a < device::kAxes; ++a) {
+    memory.grid.extent[a] = grid.extent[a];
+    if (a + 1 < device::kAxes) lines *= grid.extent[a];
+  }
+  memory.grid.batch = grid.batch;
+  memory.grid.ndim = grid.ndim;
+  memory.grid.line_words = (grid.extent[device::kAxes - 1] - 1) / 64 + 1;
+  memory.capacity = from.capacity;
+  const double cells = lines * memory.grid.line_words * 64.0;
+  check(cells < static_cast<double>(kMaxBitmapCells), ErrorCode::kUnsupported,
+        fmt::format("level {} ({} x batch {}): {:.0f} cells, a CUDA bitmap takes fewer than {}", level,
+                    to_string(from.shape), from.batch_size, cells, kMaxBitmapCells));
+  memory.num_words = static_cast<std::int64_t>(lines) * memory.grid.line_words;
+  if (from.made_by >= 0) {
+    const MapPlan& map = plan.maps[static_cast<std::size_t>(from.made_by)];
+    const LevelPlan& parent = plan.levels[static_cast<std::size_t>(map.in_level)];
+    memory.reach = axes_of(backward_relation(map.geometry, parent.shape, from.shape, from.batch_size));
+    result.levels[static_cast<std::size_t>(map.in_level)].children.push_back(level);
+  }
+  result.levels.push_back(std::move(memory));
+}
+
+void Planner::plan_map(const PairPlan& plan, const MapPlan& map) {
+  const LevelPlan& in = plan.levels[static_cast<std::size_t>(map.in_level)];
+  const LevelPlan& out = plan.levels[static_cast<std::size_t>(map.out_level)];
+  MapMemory memory;
+  memory.plan = map;
+  memory.kv = map.geometry.kernel_volume();
+  memory.mask_words = (memory.kv + 31) / 32;
+  memory.in_capacity = in.capacity;
+  memory.out_capacity = out.capacity;
+  memory.forward = axes_of(forward_relation(map.geometry, in.shape, out.shape, in.batch_size));
+  memory.backward = axes_of(backward_relation(map.geometry, in.shape, out.shape, in.batch_size));
+  if ((map.options.forms & kPairTable) != 0 && map.options.order != RowOrder::kNone) {
+    for (std::int32_t j = 0; j < map.options.mask_splits; ++j) plan_order(memory, j);
+  }
+  result.has_input_maps = result.has_input_maps || memory.of_input();
+  result.maps.push_back(std::move(memory));
+}
+
+void Planner::plan_order(MapMemory& map, std::int32_t split) {
+  const auto [lo, hi] = split_range(map.kv, map.plan.options.mask_splits, split);
+  OrderMemory order;
+  order.pattern = map.plan.options.order == RowOrder::kPatternKey && has_pattern_key(map.plan.geometry);
+  order.counted = order.pattern && map.plan.options.mask_splits == 1;
+  if (order.pattern) {
+    order.passes.push_back({0, 0, word_filter(0, lo, hi), 0});
+  } else {  // least significant digit first; word 0 is the most significant
+    for (std::int32_t w = map.mask_words - 1; w >= 0; --w) {
+      const std::uint32_t filter = word_filter(w, lo, hi);
+      for (std::int32_t shift = 0; shift < 32;) {
+        if ((filter >> shift) == 0) break;
+        if ((filter >> shift & 1U) == 0) {
+          ++shift;
+          continue;
+        }
+        order.passes.push_back({w, shift, filter, 0});
+        shift += 10;
+      }
+    }
+  }
+  map.orders.push_back(std::move(order));
+}
+
+void Planner::lay_out(std::int32_t num_sms) {
+  Layout layout;
+  result.status = layout.take(1, sizeof(device::StatusBlock));
+  for (LevelMemory& level : result.levels) {
+    level.state = layout.take(1, sizeof(device::LevelState));
+    level.sticky = layout.take(1, sizeof(std::int64_t));
+  }
+  for (LevelMemory& level : result.levels) {
+    level.words = layout.take((level.num_words + 63) / 64 * 64, sizeof(std::uint64_t));
+    level.touched = layout.take((level.num_words + 63) / 64, sizeof(std::uint64_t));
+  }
+  result.persistent_bytes = layout.used();
+  result.run_zero = layout.used();
+  for (LevelMemory& level : result.levels) {
+    const std::int64_t groups = (level.num_words + 63) / 64;
+    level.ticket = layout.take(1, sizeof(std::uint32_t));
+    level.scan_states = layout.take(device::scan_shape(groups, num_sms).tiles, sizeof(std::uint64_t));
+  }
+  result.run_zero_bytes = layout.used() - result.run_zero;
+  result.side_zero = layout.used();
+  for (MapMemory& map : result.maps) {
+    const bool table = (map.plan.options.forms & kPairTable) != 0;
+    if (table && map.plan.options.mask_splits == 1) {
+      const std::int64_t tiles = (map.out_capacity + device::kTileMaskRows - 1) / device::kTileMaskRows;
+      map.tile_masks = layout.take(tiles * map.mask_words, sizeof(std::uint32_t));
+    }
+    for (OrderMemory& order : map.orders) {
+      const std::int64_t groups = groups_of(map.out_capacity) * device::kOrderKeys;
+      for (OrderMemory::Pass& pass : order.passes) {
+        pass.group_counts = layout.take(groups, sizeof(std::uint32_t));
+      }
+      if (order.counted) {
+        order.chunk_counts =
+            layout.take(chunks_of(map.out_capacity) * device::kOrderKeys, sizeof(std::uint32_t));
+      }
+    }
+  }
+  result.side_zero_bytes = layout.used() - result.side_zero;
+  for (LevelMemory& level : result.levels) {
+    level.summary = layout.take((level.num_words + 63) / 64, sizeof(device::WordGroup));
+    level.entries = layout.take(level.capacity, sizeof(device::WordEntry));
+    level.indices = layout.take(std::int64_t{level.capacity} * (1 + level.grid.ndim), sizeof(std::int32_t));
+  }
+  result.levels[0].row_of_rank = layout.take(result.levels[0].capacity, sizeof(std::int32_t));
+  for (MapMemory& map : result.maps) lay_out_map(layout, map);
+  result.workspace_bytes = layout.used();
+}
+
+void Planner::lay_out_map(Layout& layout, MapMemory& map) {
+  const PairForms forms = map.plan.options.forms;
+  if ((forms & kPairBackward) != 0) {
+    map.pair_bwd = layout.take(map.kv * stride_of(map.in_capacity), sizeof(std::int32_t));
+  }
+  if ((forms & kPairTable) == 0) return;
+  map.pair_fwd = layout.take(map.kv * stride_of(map.out_capacity), sizeof(std::int32_t));
+  map.mask = layout.take(std::int64_t{map.out_capacity} * map.mask_words, sizeof(std::uint32_t));
+  for (OrderMemory& order : map.orders) {
+    order.argsort = layout.take(map.out_capacity, sizeof(std::int32_t));
+    if (order.passes.size() > 1) order.other = layout.take(map.out_capacity, sizeof(std::int32_t));
+    if (!order.counted) {
+      order.chunk_counts =
+          layout.take(chunks_of(map.out_capacity) * device::kOrderKeys, sizeof(std::uint32_t));
+    }
+  }
+}
+
+}  // namespace
+
+std::int64_t stride_of(std::int32_t capacity) {
+  return static_cast<std::int64_t>(align_up(static_cast<std::size_t>(capacity), 64));
+}
+std::array<std::int32_t, 2> split_range(std::int32_t kv, std::int32_t splits, std::int32_t j) {
+  const std::int32_t size = kv / splits;
+  const std::int32_t extra = kv % splits;
+  const std::int32_t lo = j * size + std::min(j, extra);
+  return {lo, lo + size + (j < extra ? 1 : 0)};
+}
+
+PairLayout lay_out_pairs(const PairPlan& plan, std::int32_t num_sms) {
+  Planner planner;
+  for (std::size_t l = 0; l < plan.levels.size(); ++l) planner.plan_level(plan, static_cast<std::int32_t>(l));
+  for (const MapPlan& map : plan.maps) planner.plan_map(plan, map);
+  planner.lay_out(num_sms);
+  return std::move(planner.result);
+}
+
+}  // namespace voxgemm::cuda_pairs

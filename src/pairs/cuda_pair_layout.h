@@ -1,0 +1,79 @@
+// Where everything of a CUDA pair plan lies in its workspace: sizes and offsets, fixed when the plan is made.
+#pragma once
+
+#include <array>
+#include <cstddef>
+#include <cstdint>
+#include <limits>
+#include <vector>
+
+#include "kernels/coord_index/sm80.h"
+#include "pairs/pair_backend.h"
+
+namespace voxgemm::cuda_pairs {
+
+constexpr std::size_t kNone = std::numeric_limits<std::size_t>::max();
+
+template <typename T>
+T* at(Workspace workspace, std::size_t offset) {
+  return offset == kNone ? nullptr : reinterpret_cast<T*>(workspace.data() + offset);
+}
+
+struct LevelMemory {
+  device::Grid grid{};
+  std::int64_t num_words = 0;
+  std::int32_t capacity = 0;
+  std::size_t words = 0, touched = 0, state = 0, sticky = 0;  // zero between runs, or sticky
+  std::size_t scan_states = 0, ticket = 0;                    // zeroed by each run
+  std::size_t summary = 0, entries = 0, indices = 0, row_of_rank = kNone;
+  std::vector<std::int32_t> children;                  // levels made from this one
+  std::array<device::AxisMap, device::kAxes> reach{};  // from the parent's sites to this level's
+};
+
+/// One row order: the passes that make it and where they put things.
+struct OrderMemory {
+  struct Pass {
+    std::int32_t word = 0;
+    std::int32_t shift = 0;
+    std::uint32_t filter = 0;
+    std::size_t group_counts = 0;
+  };
+  bool pattern = false;
+  bool counted = false;  // by the pair kernel, while it has the masks at hand
+  std::vector<Pass> passes;
+  std::size_t argsort = kNone, other = kNone, chunk_counts = kNone;
+};
+
+struct MapMemory {
+  MapPlan plan{};
+  std::int32_t kv = 1;
+  std::int32_t mask_words = 1;
+  std::int32_t in_capacity = 0;
+  std::int32_t out_capacity = 0;
+  std::array<device::AxisMap, device::kAxes> forward{};
+  std::array<device::AxisMap, device::kAxes> backward{};
+  std::size_t pair_fwd = kNone, pair_bwd = kNone, mask = kNone, tile_masks = kNone;
+  std::vector<OrderMemory> orders;  // per split
+  [[nodiscard]] bool of_input() const { return plan.in_level == 0 && plan.out_level == 0; }
+};
+
+/// The whole plan. Bytes [0, persistent_bytes) are zeroed by prepare() and left zero, or sticky.
+struct PairLayout {
+  std::vector<LevelMemory> levels;
+  std::vector<MapMemory> maps;
+  bool has_input_maps = false;
+  std::size_t status = 0, persistent_bytes = 0;
+  std::size_t run_zero = 0, run_zero_bytes = 0;    // zeroed by the first kernel of a run
+  std::size_t side_zero = 0, side_zero_bytes = 0;  // zeroed beside it
+  std::size_t workspace_bytes = 0;
+};
+
+/// Elements between the offsets of a table with `capacity` rows.
+std::int64_t stride_of(std::int32_t capacity);
+/// Offsets [lo, hi) of split j: sizes as even as can be, larger ones first.
+std::array<std::int32_t, 2> split_range(std::int32_t kv, std::int32_t splits, std::int32_t j);
+
+/// Throws kUnsupported naming the level whose grid is too large for a bitmap.
+PairLayout lay_out_pairs(const PairPlan& plan, std::int32_t num_sms);
+
+}  // namespace voxgemm::cuda_pairs

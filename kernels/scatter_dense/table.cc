@@ -6,6 +6,9 @@ namespace voxgemm {
 namespace {
 
 constexpr auto kScatterDenseKernels = std::to_array<ScatterDenseKernel>({
+#ifdef VOXGEMM_WITH_CUDA
+    {"sm80_scatter_dense", Isa::kSm80, sm80_scatter_dense},
+#endif
     {"scalar_scatter_dense", Isa::kScalar, scalar_scatter_dense},
 });
 

@@ -4,6 +4,8 @@
 
 #include <gtest/gtest.h>
 
+#include <algorithm>
+
 #include <array>
 
 #include "kernels/quantize/quantize.h"
@@ -43,7 +45,9 @@ TEST(PickKernel, OperatorReportsThatNothingRuns) {
   Context context({.threads = 1, .kernels = {.force = "avx2_quantize", .max_isa = Isa::kScalar}});
   float x = 1.0F;
   std::int8_t q = 0;
-  const bool has_row = quantize_kernels().size() > 1;
+  const auto table = quantize_kernels();
+  const bool has_row = std::any_of(table.begin(), table.end(),
+                                   [](const QuantizeKernel& row) { return row.name == "avx2_quantize"; });
   if (!has_row) GTEST_SKIP() << "no vector row in this build";
   EXPECT_EQ(quantize(context, {&x, DType::kFloat32, 1, 1, 1}, 1.0F, {&q, DType::kInt8, 1, 1, 1}).code,
             ErrorCode::kUnsupported);

@@ -1,0 +1,174 @@
+// Whole backbones on one frame: int8 against float32, one thread against two, and where the time goes.
+//
+//   voxgemm_engine_bench [repeats = 15] [network = centerpoint|second|all]
+//
+// The frame is the ten-sweep one of $VOXGEMM_TEST_DATA when that is set, else a simulated scene of 80,000
+// voxels. All variants run in turn inside each repeat, so that a disturbance of the machine meets all of
+// them; times are medians, ratios are medians of the ratios within one repeat.
+#include <algorithm>
+#include <chrono>
+#include <cstdio>
+#include <cstdlib>
+#include <map>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "tests/support/scenes.h"
+#include "tests/support/test_data.h"
+#include "voxgemm/network.h"
+
+namespace voxgemm {
+namespace {
+
+Frame load_frame() {
+  Frame frame;
+  const std::filesystem::path folder = test::test_data() / "nvidia_centerpoint";
+  if (!test::test_data().empty() && std::filesystem::is_directory(folder)) {
+    frame.indices = test::read_array(folder / "in_indices_bzyx.i32.tensor").as<std::int32_t>();
+    frame.features = test::read_array(folder / "in_features.f16.tensor").as<float>();
+  } else {
+    frame.indices = test::lidar_scene({41, 1440, 1440}, 1, 80000, 1).indices;
+    frame.features.resize(frame.indices.size() / 4 * 5);
+    for (std::size_t i = 0; i < frame.features.size(); ++i) {
+      frame.features[i] = static_cast<float>(static_cast<int>(i * 2654435761U % 2001U) - 1000) * 0.05F;
+    }
+  }
+  frame.num_voxels = static_cast<std::int32_t>(frame.indices.size() / 4);
+  return frame;
+}
+
+double median(std::vector<double> values) {
+  std::sort(values.begin(), values.end());
+  return values[values.size() / 2];
+}
+
+/// One engine, its context and its memory.
+struct Variant {
+  Variant(const std::string& label_, const Network& net, const ScaleTable& scales, Precision precision,
+          std::int32_t threads)
+      : label(label_), context({.threads = threads}) {
+    EngineOptions options;
+    options.precision = precision;
+    options.profile = true;
+    engine = std::make_unique<Engine>(Engine::build(context, net, scales, options));
+    workspace = Buffer(context, engine->workspace_bytes());
+    const OutputInfo& info = engine->outputs()[0];
+    output.resize(
+        static_cast<std::size_t>(dense_elements(info.spatial_shape, info.batch_size, info.channels)));
+    profile.resize(engine->steps().size());
+    check(engine->prepare(context, {workspace.data(), workspace.bytes()}), "prepare");
+  }
+
+  void run(const SparseTensorView& input) {
+    const OutputBinding binding{output.data()};
+    const auto start = std::chrono::steady_clock::now();
+    check(engine->enqueue(context, input, {&binding, 1}, {workspace.data(), workspace.bytes()}, profile),
+          label);
+    const std::chrono::duration<double, std::milli> time = std::chrono::steady_clock::now() - start;
+    total.push_back(time.count());
+    double in_pairs = 0.0;
+    double in_gemm = 0.0;
+    macs = 0.0;
+    for (std::size_t i = 0; i < profile.size(); ++i) {
+      const StepInfo& info = engine->steps()[i];
+      steps[i].push_back(profile[i].microseconds);
+      if (info.kind == "pairs") in_pairs += profile[i].microseconds / 1000.0;
+      if (info.kind.find("conv") == std::string::npos || info.kv == 0) continue;
+      in_gemm += profile[i].microseconds / 1000.0;
+      macs += static_cast<double>(profile[i].pairs) * info.c_in * info.c_out;
+    }
+    pairs.push_back(in_pairs);
+    gemm.push_back(in_gemm);
+  }
+
+  void print_steps() const {
+    for (std::size_t i = 0; i < profile.size(); ++i) {
+      const StepInfo& info = engine->steps()[i];
+      const double us = median(steps.at(i));
+      const double work = static_cast<double>(profile[i].pairs) * info.c_in * info.c_out;
+      std::printf("    %-40s %-14s %3d->%-3d n %6d  %9.1f us  %7.1f GMAC/s  %s\n", info.name.c_str(),
+                  info.kind.c_str(), info.c_in, info.c_out, profile[i].n_out, us,
+                  info.kv > 0 ? work / us * 1e-3 : 0.0, info.kernel.c_str());
+    }
+  }
+
+  std::string label;
+  Context context;
+  std::unique_ptr<Engine> engine;
+  Buffer workspace;
+  std::vector<float> output;
+  std::vector<StepProfile> profile;
+  std::vector<double> total;
+  std::vector<double> pairs;
+  std::vector<double> gemm;
+  std::map<std::size_t, std::vector<double>> steps;
+  double macs = 0.0;
+};
+
+double ratio(const Variant& a, const Variant& b) {
+  std::vector<double> ratios;
+  for (std::size_t i = 0; i < a.total.size(); ++i) ratios.push_back(a.total[i] / b.total[i]);
+  return median(ratios);
+}
+
+void bench_network(const std::string& name, const Frame& frame, int repeats) {
+  BackboneOptions options;
+  options.in_channels =
+      static_cast<std::int32_t>(frame.features.size() / static_cast<std::size_t>(frame.num_voxels));
+  Network net = name == "second" ? make_second_backbone(options) : make_centerpoint_backbone(options);
+  Context context;
+  net.set_capacities(record_capacities(context, net, {&frame, 1}));
+  const ScaleTable scales = calibrate_min_max(context, net, {&frame, 1});
+  std::vector<std::unique_ptr<Variant>> variants;
+  for (const Precision precision : {Precision::kInt8, Precision::kFloat32}) {
+    for (const std::int32_t threads : {1, 2}) {
+      const std::string label =
+          std::string(precision == Precision::kInt8 ? "int8" : "fp32") + " t" + std::to_string(threads);
+      variants.push_back(std::make_unique<Variant>(label, net, scales, precision, threads));
+    }
+  }
+  SparseTensorView view;
+  view.indices = frame.indices.data();
+  view.features = {frame.features.data(), DType::kFloat32, frame.num_voxels, options.in_channels,
+                   options.in_channels};
+  view.spatial_shape = options.spatial_shape;
+  view.num_voxels = view.capacity = frame.num_voxels;
+  for (int repeat = 0; repeat < repeats; ++repeat) {
+    for (const auto& variant : variants) variant->run(view);
+  }
+  std::printf("%s, %d voxels, %d repeats\n", name.c_str(), frame.num_voxels, repeats);
+  for (const auto& v : variants) {
+    const double all = median(v->total);
+    std::printf(
+        "  %s  %8.2f ms (min %.2f)  pairs %4.1f%%  gemm %4.1f%%  other %4.1f%%  %.1f useful GMAC/s  arena "
+        "%.1f MB\n",
+        v->label.c_str(), all, *std::min_element(v->total.begin(), v->total.end()),
+        100.0 * median(v->pairs) / all, 100.0 * median(v->gemm) / all,
+        100.0 * (1.0 - (median(v->pairs) + median(v->gemm)) / all), v->macs / all * 1e-6,
+        static_cast<double>(v->engine->arena_bytes()) * 1e-6);
+  }
+  std::printf("  fp32 / int8: t1 %.2f, t2 %.2f;  t1 / t2: int8 %.2f, fp32 %.2f\n",
+              ratio(*variants[2], *variants[0]), ratio(*variants[3], *variants[1]),
+              ratio(*variants[0], *variants[1]), ratio(*variants[2], *variants[3]));
+  std::printf("  steps of %s\n", variants[0]->label.c_str());
+  variants[0]->print_steps();
+}
+
+}  // namespace
+}  // namespace voxgemm
+
+int main(int argc, char** argv) {
+  const int repeats = argc > 1 ? std::atoi(argv[1]) : 15;
+  const std::string network = argc > 2 ? argv[2] : "all";
+  try {
+    const voxgemm::Frame frame = voxgemm::load_frame();
+    for (const char* name : {"centerpoint", "second"}) {
+      if (network == "all" || network == name) voxgemm::bench_network(name, frame, std::max(repeats, 1));
+    }
+  } catch (const std::exception& error) {
+    std::fprintf(stderr, "%s\n", error.what());
+    return 1;
+  }
+  return 0;
+}

@@ -40,6 +40,7 @@ Engine Engine::build(Context& context, const Network& network, const ScaleTable&
   lowering.choose_dtypes();
   lowering.make_plans();
   lowering.make_tensors();
+  lowering.slice_concats();
   lowering.emit_steps();
   lowering.emit_outputs();
   lowering.place();

@@ -183,49 +183,6 @@ void Lowering::make_plans() {
   engine_.pairs.finalize();
 }
 
-/// A sparse value whose only use is to be one output is made where the caller wants it.
-bool Lowering::lies_in_output(std::int32_t id) {
-  const ValueFacts& facts = value(id);
-  return !options_.keep_all_values && facts.readers.empty() && facts.outputs.size() == 1 &&
-         facts.dtype == options_.output_dtype;
-}
-
-std::int32_t Lowering::add_tensor(std::int32_t level, std::int32_t channels, std::int64_t stride, DType dtype,
-                                  float scale) {
-  Tensor tensor;
-  tensor.level = level;
-  const Level& rows = engine_.levels[static_cast<std::size_t>(std::max(level, 0))];
-  tensor.capacity = level >= 0 ? rows.capacity : rows.batch_size;
-  tensor.channels = channels;
-  tensor.stride = stride;
-  tensor.dtype = dtype;
-  tensor.scale = scale;
-  engine_.tensors.push_back(tensor);
-  buffer_of_.push_back(-1);
-  return static_cast<std::int32_t>(engine_.tensors.size()) - 1;
-}
-
-void Lowering::make_tensors() {
-  for (const FusedNode& fused : fused_) {
-    const Node& out = node(fused.output);
-    if (out.sites < 0) continue;
-    ValueFacts& facts = value(fused.output);
-    std::int64_t stride = out.channels;
-    for (const std::int32_t reader : facts.readers) {
-      const FusedNode& next = fused_[static_cast<std::size_t>(reader)];
-      const std::int32_t plan = plan_of_[static_cast<std::size_t>(reader)];
-      if (plan < 0 || next.inputs.front() != fused.output) continue;
-      stride = std::max(stride, engine_.plans[static_cast<std::size_t>(plan)].preferred_in_stride());
-    }
-    const float scale = facts.dtype == DType::kInt8 ? scales_[static_cast<std::size_t>(fused.output)] : 1.0F;
-    facts.tensor = add_tensor(level_of(out.sites), out.channels, stride, facts.dtype, scale);
-    if (lies_in_output(fused.output)) {
-      engine_.tensors.back().output = facts.outputs.front();
-      engine_.tensors.back().stride = out.channels;
-    }
-  }
-}
-
 StepInfo Lowering::info_for(const FusedNode& fused, const Tensor& out) const {
   const Node& main = node(fused.main);
   StepInfo info;
@@ -250,12 +207,9 @@ void Lowering::push(Step step, StepInfo info, std::int32_t out, const std::vecto
     const std::int32_t buffer = buffer_of_[static_cast<std::size_t>(tensor)];
     if (buffer >= 0) buffers_[static_cast<std::size_t>(buffer)].last = now;
   }
-  if (out >= 0 && engine_.tensor(out).output < 0 && buffer_of_[static_cast<std::size_t>(out)] < 0) {
-    const Tensor& t = engine_.tensor(out);
-    buffer_of_[static_cast<std::size_t>(out)] = static_cast<std::int32_t>(buffers_.size());
-    const std::size_t bytes =
-        static_cast<std::size_t>(t.capacity) * static_cast<std::size_t>(t.stride) * size_of(t.dtype);
-    buffers_.push_back({bytes, now, now});
+  if (out >= 0 && engine_.tensor(out).output < 0) {
+    const std::int32_t buffer = buffer_for(out, now);
+    buffers_[static_cast<std::size_t>(buffer)].last = now;
   }
   engine_.steps.push_back(std::move(step));
   engine_.infos.push_back(std::move(info));
@@ -277,14 +231,8 @@ Step Lowering::gemm_step(const FusedNode& fused, StepInfo& info) {
   step.scratch_bytes =
       plan.workspace_bytes(engine_.tensor(step.in).capacity, engine_.tensor(step.out).capacity);
   if (fused.residual < 0) return step;
-  ValueFacts& skip = value(fused.residual);
-  step.residual = skip.tensor;
-  // The last reader of a residual may write over it: row by row, each element is read before it is written.
-  const Tensor& from = engine_.tensor(step.residual);
-  const Tensor& to = engine_.tensor(step.out);
-  const bool last = skip.readers.back() == static_cast<std::int32_t>(index) && skip.outputs.empty();
-  if (last && !options_.keep_all_values && step.residual != step.in && from.dtype == to.dtype &&
-      from.stride == to.stride && from.output < 0 && to.output < 0) {
+  step.residual = value(fused.residual).tensor;
+  if (may_overwrite(fused, index, step)) {
     buffer_of_[static_cast<std::size_t>(step.out)] = buffer_of_[static_cast<std::size_t>(step.residual)];
   }
   return step;
@@ -327,6 +275,7 @@ void Lowering::emit(const FusedNode& fused) {
       step = PoolStep{map_of(fused), reads[0], out, main.pool};
       break;
     case NodeKind::kConcat:
+      if (whole_of_[static_cast<std::size_t>(out)] == out) return;  // its members are its columns
       check(reads.size() <= kMaxConcat, ErrorCode::kUnsupported,
             fmt::format("layer '{}': concat of {} values, at most {}", main.name, reads.size(), kMaxConcat));
       step = ConcatStep{reads, out};
@@ -355,27 +304,15 @@ void Lowering::emit_steps() {
   pairs.precision = "int32";
   pairs.capacity = engine_.levels.front().capacity;
   for (std::size_t level = 0; level < engine_.levels.size(); ++level) {
-    pairs.kernel += (level == 0 ? "" : "; ") + engine_.pairs.describe_level(static_cast<std::int32_t>(level));
+    const std::string line = engine_.pairs.describe_level(static_cast<std::int32_t>(level));
+    const std::string structure = line.substr(0, line.find(':'));
+    if (pairs.kernel.find(structure) != std::string::npos) continue;
+    pairs.kernel += (level == 0 ? "" : ", ") + structure;
   }
   push(PairsStep{}, std::move(pairs), -1, {});
   for (const FusedNode& fused : fused_) {
     if (node(fused.output).sites >= 0) emit(fused);
   }
-}
-
-void Lowering::place() {
-  const MemoryPlan plan = plan_memory(buffers_, !options_.keep_all_values);
-  for (std::size_t i = 0; i < engine_.tensors.size(); ++i) {
-    if (buffer_of_[i] >= 0) {
-      engine_.tensors[i].offset = plan.offsets[static_cast<std::size_t>(buffer_of_[i])];
-    }
-  }
-  for (std::size_t i = 0; i < engine_.steps.size(); ++i) {
-    if (scratch_of_[i] < 0) continue;
-    std::get<GemmStep>(engine_.steps[i]).scratch = plan.offsets[static_cast<std::size_t>(scratch_of_[i])];
-  }
-  engine_.arena_bytes = plan.bytes;
-  engine_.pairs_bytes = align_up(engine_.pairs.workspace_bytes());
 }
 
 }  // namespace voxgemm

@@ -21,6 +21,7 @@ class Lowering {
   void choose_dtypes();  ///< of each value; which convolutions emit the output's dtype directly
   void make_plans();     ///< one ImplicitGemm per convolution; forms that the maps must have
   void make_tensors();   ///< stride and place of each value
+  void slice_concats();  ///< members of a concat become columns of its result, where alignment allows
   void emit_steps();
   void emit_outputs();  ///< conversion, scatter and copies into the caller's memory
   void place();         ///< arena offsets
@@ -43,6 +44,9 @@ class Lowering {
   [[nodiscard]] bool emits_output_dtype(std::int32_t id);
   [[nodiscard]] bool lies_in_output(std::int32_t id);
   [[nodiscard]] bool is_non_negative(const FusedNode& fused);
+  [[nodiscard]] bool can_slice(const FusedNode& fused);
+  [[nodiscard]] bool may_overwrite(const FusedNode& fused, std::size_t index, const GemmStep& step);
+  std::int32_t buffer_for(std::int32_t tensor, std::int32_t now);
   void make_plan(const FusedNode& fused);
   std::int32_t add_tensor(std::int32_t level, std::int32_t channels, std::int64_t stride, DType dtype,
                           float scale);
@@ -68,6 +72,7 @@ class Lowering {
   std::vector<std::int32_t> converted_;  // per node: tensor in the output's dtype, or -1
   std::vector<BufferLife> buffers_;
   std::vector<std::int32_t> buffer_of_;   // per tensor, -1 = not in the arena
+  std::vector<std::int32_t> whole_of_;    // per tensor: the concat result it is a slice of, or is; else -1
   std::vector<std::int32_t> scratch_of_;  // per step: buffer, or -1
 };
 

@@ -84,6 +84,47 @@ TEST(EngineThreads, SameInt8BytesForEveryIsa) {
   }
 }
 
+TEST(EngineThreads, SameBytesForEveryRowOrder) {
+  TestNetwork t = residual_unet();
+  Context context({.threads = 1});
+  const Frame frame = random_frame(t.shape, t.batch_size, t.channels, 450, 4);
+  const ScaleTable scales = calibrate_min_max(context, t.net, {&frame, 1});
+  const RunResult want = EngineRunner(context, EngineRunner::build(context, t.net, scales)).run(frame);
+  for (const RowOrder order : {RowOrder::kFullMask, RowOrder::kPatternKey}) {
+    EngineOptions options;
+    options.order = order;
+    expect_same(want, EngineRunner(context, EngineRunner::build(context, t.net, scales, options)).run(frame),
+                "order " + std::to_string(static_cast<int>(order)));
+  }
+}
+
+class CountingObserver : public StepObserver {
+ public:
+  void step_begin(Context&, std::int32_t step) noexcept override { in_order_ &= step == ended_; }
+  void step_end(Context&, std::int32_t step) noexcept override { in_order_ &= step == ended_++; }
+  [[nodiscard]] std::int32_t steps() const { return in_order_ ? ended_ : -1; }
+
+ private:
+  std::int32_t ended_ = 0;
+  bool in_order_ = true;
+};
+
+TEST(EngineThreads, ObserverSeesEveryStepInOrder) {
+  TestNetwork t = mixed_layers();
+  Context context({.threads = 1});
+  const Frame frame = random_frame(t.shape, t.batch_size, t.channels, 50, 4);
+  EngineOptions options;
+  options.precision = Precision::kFloat32;
+  EngineRunner runner(context, EngineRunner::build(context, t.net, {}, options));
+  std::vector<RunOutput> outputs = runner.fresh_outputs();
+  CountingObserver observer;
+  ASSERT_TRUE(runner.engine()
+                  .enqueue(context, runner.view_of(frame), runner.bindings(outputs), runner.workspace(), {},
+                           &observer)
+                  .ok());
+  EXPECT_EQ(observer.steps(), static_cast<std::int32_t>(runner.engine().steps().size()));
+}
+
 TEST(EngineThreads, TwoThreadsShareOneEngine) {
   TestNetwork t = residual_unet();
   Context context({.threads = 1});

@@ -3,6 +3,7 @@
 #include <gtest/gtest.h>
 
 #include <algorithm>
+#include <array>
 #include <cmath>
 #include <cstring>
 
@@ -183,6 +184,63 @@ TEST(EngineFloat, GlobalPoolGivesTheLargestPerBatchEntry) {
       best = std::max(best, rows[row * 40 + c]);
     EXPECT_EQ(pooled[c], best);
   }
+}
+
+std::int64_t concat_steps(const Engine& engine) {
+  return std::count_if(engine.steps().begin(), engine.steps().end(),
+                       [](const StepInfo& info) { return info.kind == "concat"; });
+}
+
+TEST(Engine, ConcatIsAStepOnlyWhereColumnsCannotBeShared) {
+  Context context = one_thread();
+  TestNetwork t = residual_unet();
+  const Frame frame = frame_for(t, 100, 14);
+  EXPECT_EQ(concat_steps(Engine::build(context, t.net, calibrate_min_max(context, t.net, {&frame, 1}))), 0);
+  for (const std::int32_t width : {16, 7}) {  // aligned but repeated, and unaligned
+    Network net;
+    const Value in = net.input("in", t.shape, t.batch_size, t.channels, 600);
+    const ConvGeometry k3{ConvKind::kSubm, Dims::filled(3, 3)};
+    const Value a = net.conv(in, random_conv("a", k3, t.channels, width, 1, Activation::kReLU));
+    const Value b = net.conv(in, random_conv("b", k3, t.channels, width, 2));
+    const std::array<Value, 4> members{a, in, b, a};
+    const Value joined = net.concat(members, "joined");
+    net.output(net.conv(joined, random_conv("head", k3, 3 * width + t.channels, 4, 3)), "out");
+    const ScaleTable scales = calibrate_min_max(context, net, {&frame, 1});
+    EXPECT_EQ(concat_steps(Engine::build(context, net, scales)), 1);
+    EngineRunner runner(context, EngineRunner::build(context, net, scales));
+    const RunResult got = runner.run(frame);
+    const NaiveInt8 want = naive_int8(net.impl(), naive_sites(net.impl(), frame), frame, scales);
+    const std::vector<float>& head = want.real.back();
+    EXPECT_EQ(std::memcmp(head.data(), got.outputs[0].features.data(), head.size() * sizeof(float)), 0);
+  }
+}
+
+TEST(Engine, SharedColumnsServeLaterReadersAndNestedConcats) {
+  Context context = one_thread();
+  Network net;
+  const TestNetwork t = residual_unet();
+  const Frame frame = frame_for(t, 200, 15);
+  const ConvGeometry k3{ConvKind::kSubm, Dims::filled(3, 3)};
+  const Value in = net.input("in", t.shape, t.batch_size, t.channels, 600);
+  const Value a = net.conv(in, random_conv("a", k3, t.channels, 16, 1, Activation::kReLU));
+  const Value b = net.conv(a, random_conv("b", k3, 16, 32, 2, Activation::kReLU));
+  const std::array<Value, 2> first{b, a};
+  const Value inner = net.concat(first, "inner");
+  const Value c = net.conv(inner, random_conv("c", k3, 48, 48, 3));
+  const Value sum = net.relu(net.add(c, inner, "sum"), "sum.relu");
+  const Value late = net.conv(a, random_conv("late", k3, 16, 48, 4));
+  const Value skip = net.add(late, sum, "skip");
+  const std::array<Value, 3> second{skip, inner, sum};
+  const Value outer = net.concat(second, "outer");
+  net.output(net.conv(outer, random_conv("head", k3, 144, 4, 5)), "out");
+  net.output(a, "a");
+  const ScaleTable scales = calibrate_min_max(context, net, {&frame, 1});
+  EngineRunner runner(context, EngineRunner::build(context, net, scales));
+  const RunResult got = runner.run(frame);
+  ASSERT_TRUE(got.status.ok()) << to_string(got.status);
+  const NaiveInt8 want = naive_int8(net.impl(), naive_sites(net.impl(), frame), frame, scales);
+  const std::vector<float>& head = want.real.back();
+  EXPECT_EQ(std::memcmp(head.data(), got.outputs[0].features.data(), head.size() * sizeof(float)), 0);
 }
 
 TEST(Engine, Int8InputEqualsQuantisedFloatInput) {

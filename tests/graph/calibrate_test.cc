@@ -1,0 +1,133 @@
+// Proves that calibration takes the largest magnitude over real rows of all frames, that capacities are
+// recorded per level, and that the comparison of precisions measures what it says.
+#include <gtest/gtest.h>
+
+#include <algorithm>
+#include <cmath>
+
+#include "graph/nodes.h"
+
+namespace voxgemm {
+namespace {
+
+const ConvGeometry kOne{ConvKind::kSubm, Dims::filled(2, 1)};
+
+/// in (2 channels) -> twice (k1, weights 2 on the diagonal) -> half-size pool -> out.
+Network small_network() {
+  Network net;
+  const Value in = net.input("in", {8, 8}, 1, 2, 4);
+  ConvLayer twice{"twice", "", kOne, 2, {2.0F, 0.0F, 0.0F, 2.0F}};
+  const Value a = net.conv(in, twice);
+  const Value b = net.pool(a, {ConvKind::kRegular, Dims::filled(2, 2), Dims::filled(2, 2)}, {}, "pool");
+  ConvLayer last{"last", "", kOne, 1, {1.0F, 1.0F}};
+  net.output(net.conv(b, last), "out");
+  return net;
+}
+
+Frame frame_of(std::vector<std::int32_t> indices, std::vector<float> features) {
+  Frame frame;
+  frame.num_voxels = static_cast<std::int32_t>(indices.size() / 3);
+  frame.indices = std::move(indices);
+  frame.features = std::move(features);
+  return frame;
+}
+
+std::vector<Frame> two_frames() {
+  return {frame_of({0, 1, 1, 0, 1, 2, 0, 5, 5}, {1.0F, -2.0F, 0.5F, 0.25F, 0.0F, 1.0F}),
+          frame_of({0, 0, 0, 0, 7, 7}, {-3.0F, 1.0F, 2.0F, 2.0F})};
+}
+
+TEST(Calibrate, LargestMagnitudeOfAllFrames) {
+  Context context({.threads = 1});
+  const std::vector<Frame> frames = two_frames();
+  const ScaleTable table = calibrate_min_max(context, small_network(), frames);
+  EXPECT_EQ(table.scale.at("in"), 3.0F / 127.0F);
+  EXPECT_EQ(table.scale.at("twice"), 6.0F / 127.0F);
+  EXPECT_EQ(table.scale.at("last"), 8.0F / 127.0F);
+}
+
+TEST(Calibrate, AllZeroValueGetsScaleOne) {
+  Context context({.threads = 1});
+  const Frame frame = frame_of({0, 1, 1}, {0.0F, 0.0F});
+  const ScaleTable table = calibrate_min_max(context, small_network(), {&frame, 1});
+  for (const auto& [name, scale] : table.scale) EXPECT_EQ(scale, 1.0F) << name;
+}
+
+TEST(Calibrate, EmptyFrameAmongOthersChangesNothing) {
+  Context context({.threads = 1});
+  std::vector<Frame> frames = two_frames();
+  const ScaleTable want = calibrate_min_max(context, small_network(), frames);
+  frames.insert(frames.begin() + 1, frame_of({}, {}));
+  EXPECT_EQ(calibrate_min_max(context, small_network(), frames).scale, want.scale);
+}
+
+TEST(Calibrate, FusedPartsShareOneScale) {
+  Context context({.threads = 1});
+  Network net;
+  const Value in = net.input("in", {8, 8}, 1, 2, 4);
+  const Value c = net.conv(in, {"c", "", kOne, 2, {1.0F, 0.0F, 0.0F, 1.0F}});
+  net.output(net.relu(net.add(c, in, "add"), "relu"), "out");
+  const std::vector<Frame> frames = two_frames();
+  const ScaleTable table = calibrate_min_max(context, net, frames);
+  EXPECT_EQ(table.scale.at("relu"), 4.0F / 127.0F) << "the largest value after the ReLU";
+  EXPECT_EQ(table.scale.at("add"), table.scale.at("relu"));
+  EXPECT_EQ(table.scale.at("c"), table.scale.at("relu"));
+}
+
+TEST(Calibrate, BadFramesAreRefused) {
+  Context context({.threads = 1});
+  const Network net = small_network();
+  EXPECT_THROW(calibrate_min_max(context, net, {}), Error);
+  Frame frame = two_frames()[0];
+  frame.features.pop_back();
+  EXPECT_THROW(calibrate_min_max(context, net, {&frame, 1}), Error);
+  frame = two_frames()[0];
+  frame.features[0] = std::nanf("");
+  EXPECT_THROW(calibrate_min_max(context, net, {&frame, 1}), Error);
+  frame = two_frames()[0];
+  frame.indices[1] = 8;
+  EXPECT_THROW(calibrate_min_max(context, net, {&frame, 1}), Error);
+}
+
+TEST(RecordCapacities, LargestCountTimesHeadroomAtMostTheCells) {
+  Context context({.threads = 1});
+  const std::vector<Frame> frames = two_frames();
+  const Network net = small_network();
+  const CapacityTable exact = record_capacities(context, net, frames, 1.0F);
+  EXPECT_EQ(exact.rows, (std::map<std::string, std::int32_t>{{"in", 3}, {"pool", 3}}));
+  EXPECT_EQ(record_capacities(context, net, frames, 1.5F).rows.at("pool"), 5);
+  EXPECT_EQ(record_capacities(context, net, frames, 1000.0F).rows.at("pool"), 16);
+  EXPECT_THROW((void)record_capacities(context, net, frames, 0.5F), Error);
+}
+
+TEST(ComparePrecisions, MeasuresTheNoiseOfEachValue) {
+  Context context({.threads = 1});
+  const std::vector<Frame> frames = two_frames();
+  const Network net = small_network();
+  const ScaleTable scales = calibrate_min_max(context, net, frames);
+  const SqnrReport report = compare_precisions(context, net, scales, frames[0]);
+  ASSERT_EQ(report.layers.size(), 4U);
+  EXPECT_EQ(report.layers[0].name, "in");
+  EXPECT_EQ(report.layers[0].elements, 6);
+  EXPECT_EQ(report.layers[0].amax, 2.0);
+  double signal = 0.0;
+  double noise = 0.0;
+  const double scale = static_cast<double>(scales.scale.at("in"));
+  for (const float x : frames[0].features) {
+    const double q = std::nearbyint(static_cast<double>(x) / scale);
+    signal += static_cast<double>(x) * static_cast<double>(x);
+    noise += std::pow(static_cast<double>(x) - scale * q, 2.0);
+  }
+  EXPECT_NEAR(report.layers[0].sqnr_db, 10.0 * std::log10(signal / noise), 1e-3);
+  EXPECT_EQ(report.layers.back().name, "last");
+  ScaleTable coarse = scales;
+  coarse.scale["twice"] *= 16.0F;
+  EXPECT_LT(compare_precisions(context, net, coarse, frames[0]).layers[1].sqnr_db,
+            report.layers[1].sqnr_db - 6.0);
+  ScaleTable fine = scales;
+  fine.scale["in"] /= 16.0F;
+  EXPECT_GT(compare_precisions(context, net, fine, frames[0]).layers[0].saturated, 0);
+}
+
+}  // namespace
+}  // namespace voxgemm

@@ -22,6 +22,14 @@ const char* needs_non_negative_int8(const Problem& p) {
 }
 
 constexpr std::array kRows{
+    ImplicitGemmKernel{.name = "amx_32x32x64",
+                       .isa = Isa::kAmxInt8,
+                       .tile = {32, 32, 64},
+                       .forms = kTilePairs,
+                       .rejects = needs_int8,
+                       .packed_bytes = implicit_gemm::bytes4_by64_packed_bytes,
+                       .pack = implicit_gemm::bytes4_by64_pack,
+                       .run = implicit_gemm::amx_run},
     ImplicitGemmKernel{.name = "avx512vnni_6x64x4_u8",
                        .isa = Isa::kAvx512Vnni,
                        .tile = {6, 64, 4},

@@ -9,7 +9,8 @@ namespace voxgemm {
 namespace {
 
 // Cells whose slots are fetched ahead of their probes.
-constexpr std::int64_t kBatch = 64;
+constexpr std::int64_t kAhead = 32;
+constexpr std::size_t kMaxBlock = kMaxVoxelBlock;
 
 template <typename Key>
 struct Slot {
@@ -35,16 +36,11 @@ class Table {
   std::int32_t find_or_insert(std::uint64_t cell, std::int32_t fresh, bool& inserted) const {
     const Key key = static_cast<Key>(cell + 1);
     std::uint64_t at = mix(cell) >> shift_;
-    while (slots_[at].key != 0) {
-      if (slots_[at].key == key) {
-        inserted = false;
-        return slots_[at].value;
-      }
-      at = (at + 1) & mask_;
-    }
-    slots_[at] = {key, fresh};
-    inserted = true;
-    return fresh;
+    while (slots_[at].key != 0 && slots_[at].key != key) at = (at + 1) & mask_;
+    inserted = slots_[at].key == 0;  // written either way: whether a cell is new cannot be foreseen
+    const std::int32_t value = inserted ? fresh : slots_[at].value;
+    slots_[at] = {key, value};
+    return value;
   }
 
  private:
@@ -81,47 +77,109 @@ inline void open_voxel(const VoxelRows& rows, std::int64_t row, std::uint64_t ce
   keep_padded(rows, row, 0, point);
 }
 
+template <std::int32_t kColumns>
+inline void add_columns(const VoxelRows& rows, const float* point, float* sum) {
+  if constexpr (kColumns > 0) {
+    std::array<float, kColumns> t;
+    for (std::size_t c = 0; c < kColumns; ++c) t[c] = sum[c] + point[c];
+    std::copy(t.begin(), t.end(), sum);
+  } else {
+    for (std::int32_t c = 0; c < rows.columns; ++c) sum[c] += point[c];
+  }
+}
+
 // Returns false when the voxel is full.
 template <std::int32_t kColumns>
 inline bool add_point(const VoxelRows& rows, std::int64_t row, const float* point) {
   std::int32_t& kept = rows.kept[row];
   if (kept >= rows.max_points) return false;
-  float* sum = rows.features + row * rows.stride;
-  for (std::int32_t c = 0; c < columns_of<kColumns>(rows); ++c) sum[c] += point[c];
+  add_columns<kColumns>(rows, point, rows.features + row * rows.stride);
   if (rows.padded != nullptr) keep_padded(rows, row, kept, point);
   ++kept;
   return true;
 }
 
+// What happens to the points of one block, split into lists so that every loop runs without branches that the
+// processor cannot foresee.
+struct BlockPlan {
+  std::array<std::uint16_t, kMaxBlock> valid;  // points inside
+  std::array<std::uint16_t, kMaxBlock> opens;  // points that open a voxel
+  std::array<std::uint16_t, kMaxBlock> joins;  // points of voxels that are open
+  std::array<std::int32_t, kMaxBlock> row;     // per point; -1 = dropped
+  std::int64_t num_valid = 0;
+  std::int64_t num_opens = 0;
+  std::int64_t num_joins = 0;
+};
+
+inline void list_valid(const std::uint64_t* cells, std::int64_t n, BlockPlan& plan, VoxelizeCounts& counts) {
+  std::int64_t valid = 0;
+  std::int64_t broken = 0;
+  for (std::int64_t i = 0; i < n; ++i) {
+    plan.valid[static_cast<std::size_t>(valid)] = static_cast<std::uint16_t>(i);
+    plan.row[static_cast<std::size_t>(i)] = -1;
+    valid += cells[i] < kCellOutside ? 1 : 0;
+    broken += cells[i] == kCellNotFinite ? 1 : 0;
+  }
+  plan.num_valid = valid;
+  counts.not_finite += broken;
+  counts.out_of_range += n - valid - broken;
+}
+
+template <typename Key>
+inline void assign_rows(const Table<Key>& table, const VoxelRows& rows, const std::uint64_t* cells,
+                        BlockPlan& plan, VoxelizeCounts& counts) {
+  std::int32_t voxels = counts.voxels;
+  std::int64_t wanted = 0;
+  std::int64_t opens = 0;
+  std::int64_t joins = 0;
+  const std::int64_t valid = plan.num_valid;
+  const auto cell_at = [&](std::int64_t k) { return cells[plan.valid[static_cast<std::size_t>(k)]]; };
+  for (std::int64_t k = 0; k < std::min(valid, kAhead); ++k) table.prefetch(cell_at(k));
+  for (std::int64_t k = 0; k < valid; ++k) {
+    if (k + kAhead < valid) table.prefetch(cell_at(k + kAhead));
+    const std::uint16_t i = plan.valid[static_cast<std::size_t>(k)];
+    bool fresh = false;
+    const std::int32_t row = table.find_or_insert(cells[i], voxels < rows.max_voxels ? voxels : -1, fresh);
+    plan.row[i] = row;
+    plan.opens[static_cast<std::size_t>(opens)] = i;
+    plan.joins[static_cast<std::size_t>(joins)] = i;
+    const bool has_row = row >= 0;
+    const bool open = fresh & has_row;
+    wanted += fresh ? 1 : 0;
+    opens += open ? 1 : 0;
+    voxels += open ? 1 : 0;
+    joins += has_row & !fresh ? 1 : 0;
+  }
+  plan.num_opens = opens;
+  plan.num_joins = joins;
+  counts.voxels = voxels;
+  counts.voxels_wanted += wanted;
+  counts.voxel_overflow += valid - opens - joins;
+}
+
+// Voxels open before points join them: a sum starts from its first point either way.
 template <typename Key, std::int32_t kColumns>
 void block(const CellTable& cell_table, const VoxelRows& rows, const std::uint64_t* cells,
            const float* points, std::int64_t point_stride, std::int64_t n, VoxelizeCounts& counts) {
-  const Table<Key> table(cell_table);
-  for (std::int64_t i = 0; i < std::min(n, kBatch); ++i) table.prefetch(cells[i]);
-  for (std::int64_t i = 0; i < n; ++i) {
-    if (i + kBatch < n) table.prefetch(cells[i + kBatch]);
-    const std::uint64_t cell = cells[i];
-    std::int32_t row = -1;
-    if (cell >= kCellOutside) {
-      ++(cell == kCellOutside ? counts.out_of_range : counts.not_finite);
-    } else {
-      const float* point = points + i * point_stride;
-      bool inserted = false;
-      const std::int32_t fresh = counts.voxels < rows.max_voxels ? counts.voxels : -1;
-      row = table.find_or_insert(cell, fresh, inserted);
-      counts.voxels_wanted += inserted ? 1 : 0;
-      if (row < 0) {
-        ++counts.voxel_overflow;
-      } else if (inserted) {
-        open_voxel<kColumns>(rows, row, cell, point);
-        ++counts.voxels;
-      } else if (!add_point<kColumns>(rows, row, point)) {
-        ++counts.point_overflow;
-      }
-    }
-    if (rows.point_rows != nullptr) rows.point_rows[i] = row < 0 ? -1 : rows.row_base + row;
+  BlockPlan plan;
+  list_valid(cells, n, plan, counts);
+  assign_rows(Table<Key>(cell_table), rows, cells, plan, counts);
+  for (std::int64_t k = 0; k < plan.num_opens; ++k) {
+    const std::uint16_t i = plan.opens[static_cast<std::size_t>(k)];
+    open_voxel<kColumns>(rows, plan.row[i], cells[i], points + i * point_stride);
   }
+  std::int64_t full = 0;
+  for (std::int64_t k = 0; k < plan.num_joins; ++k) {
+    const std::uint16_t i = plan.joins[static_cast<std::size_t>(k)];
+    full += add_point<kColumns>(rows, plan.row[i], points + i * point_stride) ? 0 : 1;
+  }
+  counts.point_overflow += full;
   counts.points += n;
+  if (rows.point_rows == nullptr) return;
+  for (std::int64_t i = 0; i < n; ++i) {
+    const std::int32_t row = plan.row[static_cast<std::size_t>(i)];
+    rows.point_rows[i] = row < 0 ? -1 : rows.row_base + row;
+  }
 }
 
 template <typename Key>
@@ -129,7 +187,7 @@ void leaders(const CellTable& cell_table, const std::uint64_t* cells, const std:
              std::int64_t n, std::int32_t* leader) {
   const Table<Key> table(cell_table);
   for (std::int64_t i = 0; i < n; ++i) {
-    if (i + kBatch < n) table.prefetch(cells[order[i + kBatch]]);
+    if (i + kAhead < n) table.prefetch(cells[order[i + kAhead]]);
     bool inserted = false;
     leader[order[i]] = table.find_or_insert(cells[order[i]], order[i], inserted);
   }

@@ -16,7 +16,7 @@ namespace {
 // One thread walks the points block by block, so that cells and widened points stay in L1. Several threads
 // split the cells among partitions, find the first point of each cell, number those by a scan, and sum each
 // partition's points in order: the same numbers and sums.
-constexpr std::int64_t kBlock = 1024;
+constexpr std::int64_t kBlock = kMaxVoxelBlock;
 constexpr std::int64_t kChunk = 8192;
 constexpr std::int32_t kPartitionBits = 6;
 constexpr std::size_t kPartitions = std::size_t{1} << kPartitionBits;

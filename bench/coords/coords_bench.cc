@@ -200,6 +200,7 @@ std::vector<std::string> rows_here(std::span<const Kernel> table) {
 void add_bench(const std::string& name, std::function<void(benchmark::State&)> fn) {
   benchmark::RegisterBenchmark(name.c_str(), [fn](benchmark::State& state) { fn(state); })
       ->Unit(benchmark::kMicrosecond)
+      ->MeasureProcessCPUTime()
       ->UseRealTime();
 }
 

@@ -9,7 +9,7 @@ namespace voxgemm {
 namespace {
 
 // Cells whose slots are fetched ahead of their probes.
-constexpr std::int64_t kAhead = 32;
+constexpr std::size_t kAhead = 32;
 constexpr std::size_t kMaxBlock = kMaxVoxelBlock;
 
 template <typename Key>
@@ -22,6 +22,12 @@ static_assert(sizeof(Slot<std::uint32_t>) == kNarrowSlotBytes &&
 
 inline std::uint64_t mix(std::uint64_t cell) { return cell * 0x9E3779B97F4A7C15ULL; }
 
+// Neither free nor the cell's own.
+inline bool collides(std::uint32_t slot, std::uint32_t key) {
+  return std::uint64_t{slot} * (slot ^ key) != 0;
+}
+inline bool collides(std::uint64_t slot, std::uint64_t key) { return slot != 0 && slot != key; }
+
 template <typename Key>
 class Table {
  public:
@@ -30,15 +36,21 @@ class Table {
         shift_(64 - table.bits),
         mask_((std::uint64_t{1} << table.bits) - 1) {}
 
-  void prefetch(std::uint64_t cell) const { __builtin_prefetch(slots_ + (mix(cell) >> shift_), 1); }
+  // First slot of a cell's probes.
+  std::uint32_t home(std::uint64_t cell) const { return static_cast<std::uint32_t>(mix(cell) >> shift_); }
+  void prefetch(std::uint32_t home) const { __builtin_prefetch(slots_ + home, 1); }
 
-  // The value of a cell; a new cell gets `fresh` and sets `inserted`. There is always a free slot.
-  std::int32_t find_or_insert(std::uint64_t cell, std::int32_t fresh, bool& inserted) const {
+  // The value of a cell; a new cell gets `fresh` and sets is_new to 1, else 0. There is always a free slot.
+  // Whether a cell is new cannot be foreseen, so both ways are one: the only branch is taken by collisions,
+  // and the slot is written back in either case. Products and masks keep the compiler from parting them
+  // again.
+  std::int32_t find_or_insert(std::uint64_t cell, std::uint32_t home, std::int32_t fresh,
+                              std::int32_t& is_new) const {
     const Key key = static_cast<Key>(cell + 1);
-    std::uint64_t at = mix(cell) >> shift_;
-    while (slots_[at].key != 0 && slots_[at].key != key) at = (at + 1) & mask_;
-    inserted = slots_[at].key == 0;  // written either way: whether a cell is new cannot be foreseen
-    const std::int32_t value = inserted ? fresh : slots_[at].value;
+    std::uint64_t at = home;
+    while (collides(slots_[at].key, key)) at = (at + 1) & mask_;
+    is_new = slots_[at].key == 0 ? 1 : 0;
+    const std::int32_t value = (fresh & -is_new) | (slots_[at].value & (is_new - 1));
     slots_[at] = {key, value};
     return value;
   }
@@ -102,10 +114,11 @@ inline bool add_point(const VoxelRows& rows, std::int64_t row, const float* poin
 // What happens to the points of one block, split into lists so that every loop runs without branches that the
 // processor cannot foresee.
 struct BlockPlan {
-  std::array<std::uint16_t, kMaxBlock> valid;  // points inside
-  std::array<std::uint16_t, kMaxBlock> opens;  // points that open a voxel
-  std::array<std::uint16_t, kMaxBlock> joins;  // points of voxels that are open
-  std::array<std::int32_t, kMaxBlock> row;     // per point; -1 = dropped
+  std::array<std::uint16_t, kMaxBlock> valid;            // points inside
+  std::array<std::uint16_t, kMaxBlock> opens;            // points that open a voxel
+  std::array<std::uint16_t, kMaxBlock> joins;            // points of voxels that are open
+  std::array<std::uint32_t, kMaxBlock + kAhead> home{};  // of the valid points
+  std::array<std::int32_t, kMaxBlock> row;               // per point; -1 = dropped
   std::int64_t num_valid = 0;
   std::int64_t num_opens = 0;
   std::int64_t num_joins = 0;
@@ -133,22 +146,24 @@ inline void assign_rows(const Table<Key>& table, const VoxelRows& rows, const st
   std::int64_t opens = 0;
   std::int64_t joins = 0;
   const std::int64_t valid = plan.num_valid;
-  const auto cell_at = [&](std::int64_t k) { return cells[plan.valid[static_cast<std::size_t>(k)]]; };
-  for (std::int64_t k = 0; k < std::min(valid, kAhead); ++k) table.prefetch(cell_at(k));
-  for (std::int64_t k = 0; k < valid; ++k) {
-    if (k + kAhead < valid) table.prefetch(cell_at(k + kAhead));
-    const std::uint16_t i = plan.valid[static_cast<std::size_t>(k)];
-    bool fresh = false;
-    const std::int32_t row = table.find_or_insert(cells[i], voxels < rows.max_voxels ? voxels : -1, fresh);
+  const std::int32_t max_voxels = rows.max_voxels;
+  for (std::size_t k = 0; k < static_cast<std::size_t>(valid); ++k)
+    plan.home[k] = table.home(cells[plan.valid[k]]);
+  for (std::size_t k = 0; k < static_cast<std::size_t>(valid); ++k) {
+    table.prefetch(plan.home[k + kAhead]);
+    const std::uint16_t i = plan.valid[k];
+    std::int32_t is_new = 0;
+    const std::int32_t row =
+        table.find_or_insert(cells[i], plan.home[k], voxels < max_voxels ? voxels : -1, is_new);
     plan.row[i] = row;
     plan.opens[static_cast<std::size_t>(opens)] = i;
     plan.joins[static_cast<std::size_t>(joins)] = i;
-    const bool has_row = row >= 0;
-    const bool open = fresh & has_row;
-    wanted += fresh ? 1 : 0;
-    opens += open ? 1 : 0;
-    voxels += open ? 1 : 0;
-    joins += has_row & !fresh ? 1 : 0;
+    const std::int32_t has_row = 1 + (row >> 31);
+    const std::int32_t open = is_new & has_row;
+    wanted += is_new;
+    opens += open;
+    voxels += open;
+    joins += has_row & (is_new ^ 1);
   }
   plan.num_opens = opens;
   plan.num_joins = joins;
@@ -186,10 +201,17 @@ template <typename Key>
 void leaders(const CellTable& cell_table, const std::uint64_t* cells, const std::int32_t* order,
              std::int64_t n, std::int32_t* leader) {
   const Table<Key> table(cell_table);
-  for (std::int64_t i = 0; i < n; ++i) {
-    if (i + kAhead < n) table.prefetch(cells[order[i + kAhead]]);
-    bool inserted = false;
-    leader[order[i]] = table.find_or_insert(cells[order[i]], order[i], inserted);
+  std::array<std::uint32_t, kMaxBlock + kAhead> home{};
+  for (std::int64_t begin = 0; begin < n; begin += kMaxVoxelBlock) {
+    const auto block = static_cast<std::size_t>(std::min(n - begin, kMaxVoxelBlock));
+    for (std::size_t k = 0; k < block; ++k)
+      home[k] = table.home(cells[order[begin + static_cast<std::int64_t>(k)]]);
+    for (std::size_t k = 0; k < block; ++k) {
+      table.prefetch(home[k + kAhead]);
+      const std::int32_t i = order[begin + static_cast<std::int64_t>(k)];
+      std::int32_t is_new = 0;
+      leader[i] = table.find_or_insert(cells[i], home[k], i, is_new);
+    }
   }
 }
 

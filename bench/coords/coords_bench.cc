@@ -212,7 +212,10 @@ void register_all() {
                 [=](S& s) { bench_voxelize(s, dtype, 1, row); });
     }
   }
-  add_bench("voxelize/best/float32/t2", [](S& s) { bench_voxelize(s, DType::kFloat32, 2, ""); });
+  for (const std::int32_t threads : {4, 16}) {
+    add_bench("voxelize/best/float32/t" + std::to_string(threads),
+              [=](S& s) { bench_voxelize(s, DType::kFloat32, threads, ""); });
+  }
   add_bench("memcpy/voxelize_points", [](S& s) { bench_memcpy(s, kPoints * kColumns * sizeof(float)); });
   for (const std::string& row : rows_here(quantize_kernels())) {
     const auto add_op = [&](const char* op, std::size_t bytes,

@@ -172,23 +172,31 @@ inline void assign_rows(const Table<Key>& table, const VoxelRows& rows, const st
   counts.voxel_overflow += valid - opens - joins;
 }
 
-// Voxels open before points join them: a sum starts from its first point either way.
+// Opens and fills the voxels of a plan whose point k is the cloud's point at(k). Voxels open before points
+// join them: a sum starts from its first point either way. Returns the points that found their voxel full.
+template <std::int32_t kColumns, typename At>
+inline std::int64_t apply(const BlockPlan& plan, const VoxelRows& rows, const std::uint64_t* cells,
+                          const float* points, std::int64_t point_stride, At at) {
+  for (std::size_t k = 0; k < static_cast<std::size_t>(plan.num_opens); ++k) {
+    const std::int64_t i = at(plan.opens[k]);
+    open_voxel<kColumns>(rows, plan.row[plan.opens[k]], cells[i], points + i * point_stride);
+  }
+  std::int64_t full = 0;
+  for (std::size_t k = 0; k < static_cast<std::size_t>(plan.num_joins); ++k) {
+    const std::int64_t i = at(plan.joins[k]);
+    full += add_point<kColumns>(rows, plan.row[plan.joins[k]], points + i * point_stride) ? 0 : 1;
+  }
+  return full;
+}
+
 template <typename Key, std::int32_t kColumns>
 void block(const CellTable& cell_table, const VoxelRows& rows, const std::uint64_t* cells,
            const float* points, std::int64_t point_stride, std::int64_t n, VoxelizeCounts& counts) {
   BlockPlan plan;
   list_valid(cells, n, plan, counts);
   assign_rows(Table<Key>(cell_table), rows, cells, plan, counts);
-  for (std::int64_t k = 0; k < plan.num_opens; ++k) {
-    const std::uint16_t i = plan.opens[static_cast<std::size_t>(k)];
-    open_voxel<kColumns>(rows, plan.row[i], cells[i], points + i * point_stride);
-  }
-  std::int64_t full = 0;
-  for (std::int64_t k = 0; k < plan.num_joins; ++k) {
-    const std::uint16_t i = plan.joins[static_cast<std::size_t>(k)];
-    full += add_point<kColumns>(rows, plan.row[i], points + i * point_stride) ? 0 : 1;
-  }
-  counts.point_overflow += full;
+  counts.point_overflow +=
+      apply<kColumns>(plan, rows, cells, points, point_stride, [](std::int64_t k) { return k; });
   counts.points += n;
   if (rows.point_rows == nullptr) return;
   for (std::int64_t i = 0; i < n; ++i) {
@@ -219,18 +227,25 @@ template <std::int32_t kColumns>
 void sum_points(const VoxelRows& rows, const std::uint64_t* cells, const float* points,
                 std::int64_t point_stride, const std::int32_t* order, std::int64_t n,
                 const std::int32_t* leader, const std::int32_t* row_of, VoxelizeCounts& counts) {
-  for (std::int64_t k = 0; k < n; ++k) {
-    const std::int64_t i = order[k];
-    const std::int32_t row = row_of[leader[i]];
-    const float* point = points + i * point_stride;
-    if (row < 0) {
-      ++counts.voxel_overflow;
-    } else if (leader[i] == i) {
-      open_voxel<kColumns>(rows, row, cells[i], point);
-    } else if (!add_point<kColumns>(rows, row, point)) {
-      ++counts.point_overflow;
+  BlockPlan plan;
+  for (; n > 0; order += kMaxVoxelBlock, n -= kMaxVoxelBlock) {
+    const auto block = static_cast<std::size_t>(std::min(n, kMaxVoxelBlock));
+    plan.num_opens = plan.num_joins = 0;
+    for (std::size_t k = 0; k < block; ++k) {
+      const std::int32_t i = order[k];
+      const std::int32_t row = row_of[leader[i]];
+      const std::int32_t has_row = 1 + (row >> 31);
+      const std::int32_t leads = leader[i] == i ? 1 : 0;
+      plan.row[k] = row;
+      plan.opens[static_cast<std::size_t>(plan.num_opens)] = static_cast<std::uint16_t>(k);
+      plan.joins[static_cast<std::size_t>(plan.num_joins)] = static_cast<std::uint16_t>(k);
+      plan.num_opens += has_row & leads;
+      plan.num_joins += has_row & (leads ^ 1);
+      if (rows.point_rows != nullptr) rows.point_rows[i] = row < 0 ? -1 : rows.row_base + row;
     }
-    if (rows.point_rows != nullptr) rows.point_rows[i] = row < 0 ? -1 : rows.row_base + row;
+    counts.voxel_overflow += static_cast<std::int64_t>(block) - plan.num_opens - plan.num_joins;
+    counts.point_overflow += apply<kColumns>(plan, rows, cells, points, point_stride,
+                                             [order](std::int64_t k) { return std::int64_t{order[k]}; });
   }
 }
 

@@ -54,6 +54,7 @@ struct ImplicitGemmPrepare {
   void* padded = nullptr;      // [n_in][padded_stride] copy with zeros beyond c_in; null = not wanted
   std::int64_t padded_stride = 0;
   std::int32_t* row_sums = nullptr;  // [n_in] sum over c < c_in of in[j][c]; null = not wanted
+  const std::int32_t* device_n_in = nullptr;  // CUDA: the count, when it lives on the device
 };
 
 /// One row of the table.
@@ -74,6 +75,8 @@ struct ImplicitGemmKernel {
   void (*run)(const ImplicitGemmArgs&, RowRange, Exec) noexcept = nullptr;
   // Writes what the row asked for over input rows of the range: the padded copy, the row sums.
   void (*prepare)(const ImplicitGemmPrepare&, RowRange, Exec) noexcept = nullptr;
+  // CUDA rows: called once a plan, on the plan's device; sets kernel attributes. 0 or a cudaError_t.
+  std::int32_t (*setup)(const ImplicitGemmProblem&) = nullptr;
 };
 
 /// The plain prepare(): copies and sums row by row, for int8 and float32.

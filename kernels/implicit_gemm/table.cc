@@ -2,6 +2,9 @@
 #include <array>
 
 #include "kernels/implicit_gemm/rows.h"
+#ifdef VOXGEMM_WITH_CUDA
+#include "kernels/implicit_gemm/sm80_rows.h"
+#endif
 
 namespace voxgemm {
 namespace {
@@ -22,14 +25,46 @@ const char* needs_non_negative_int8(const Problem& p) {
 }
 
 constexpr std::array kRows{
-    ImplicitGemmKernel{.name = "amx_32x32x64",
-                       .isa = Isa::kAmxInt8,
-                       .tile = {32, 32, 64},
-                       .forms = kTilePairs,
-                       .rejects = needs_int8,
-                       .packed_bytes = implicit_gemm::bytes4_by64_packed_bytes,
-                       .pack = implicit_gemm::bytes4_by64_pack,
-                       .run = implicit_gemm::amx_run},
+#ifdef VOXGEMM_WITH_CUDA
+    implicit_gemm::sm80_row<std::int8_t, 32, 64, 64>("sm80_32x64x64"),
+    implicit_gemm::sm80_row<std::int8_t, 16, 64, 64>("sm80_16x64x64"),
+    implicit_gemm::sm80_row<std::int8_t, 32, 32, 64>("sm80_32x32x64"),
+    implicit_gemm::sm80_row<std::int8_t, 16, 32, 64>("sm80_16x32x64"),
+    implicit_gemm::sm80_row<std::int8_t, 32, 16, 64>("sm80_32x16x64"),
+    implicit_gemm::sm80_row<std::int8_t, 16, 16, 64>("sm80_16x16x64"),
+    implicit_gemm::sm80_row<std::int8_t, 32, 64, 32>("sm80_32x64x32"),
+    implicit_gemm::sm80_row<std::int8_t, 16, 64, 32>("sm80_16x64x32"),
+    implicit_gemm::sm80_row<std::int8_t, 32, 32, 32>("sm80_32x32x32"),
+    implicit_gemm::sm80_row<std::int8_t, 16, 32, 32>("sm80_16x32x32"),
+    implicit_gemm::sm80_row<std::int8_t, 32, 16, 32>("sm80_32x16x32"),
+    implicit_gemm::sm80_row<std::int8_t, 16, 16, 32>("sm80_16x16x32"),
+    implicit_gemm::sm80_row<std::int8_t, 32, 64, 16>("sm80_32x64x16"),
+    implicit_gemm::sm80_row<std::int8_t, 16, 64, 16>("sm80_16x64x16"),
+    implicit_gemm::sm80_row<std::int8_t, 32, 32, 16>("sm80_32x32x16"),
+    implicit_gemm::sm80_row<std::int8_t, 16, 32, 16>("sm80_16x32x16"),
+    implicit_gemm::sm80_row<std::int8_t, 32, 16, 16>("sm80_32x16x16"),
+    implicit_gemm::sm80_row<std::int8_t, 16, 16, 16>("sm80_16x16x16"),
+    implicit_gemm::sm80_row<Half, 32, 64, 64>("sm80_32x64x32_f16"),
+    implicit_gemm::sm80_row<Half, 16, 64, 64>("sm80_16x64x32_f16"),
+    implicit_gemm::sm80_row<Half, 32, 32, 64>("sm80_32x32x32_f16"),
+    implicit_gemm::sm80_row<Half, 16, 32, 64>("sm80_16x32x32_f16"),
+    implicit_gemm::sm80_row<Half, 32, 16, 64>("sm80_32x16x32_f16"),
+    implicit_gemm::sm80_row<Half, 16, 16, 64>("sm80_16x16x32_f16"),
+    implicit_gemm::sm80_row<Half, 32, 64, 32>("sm80_32x64x16_f16"),
+    implicit_gemm::sm80_row<Half, 16, 64, 32>("sm80_16x64x16_f16"),
+    implicit_gemm::sm80_row<Half, 32, 32, 32>("sm80_32x32x16_f16"),
+    implicit_gemm::sm80_row<Half, 16, 32, 32>("sm80_16x32x16_f16"),
+    implicit_gemm::sm80_row<Half, 32, 16, 32>("sm80_32x16x16_f16"),
+    implicit_gemm::sm80_row<Half, 16, 16, 32>("sm80_16x16x16_f16"),
+    ImplicitGemmKernel{.name = "sm80_4x32x1_f32",
+                       .isa = Isa::kSm80,
+                       .tile = {4, 32, 1},
+                       .forms = kPairTable,
+                       .rejects = implicit_gemm::cuda_f32_rejects,
+                       .packed_bytes = implicit_gemm::cuda_f32_packed_bytes,
+                       .pack = implicit_gemm::cuda_f32_pack,
+                       .run = implicit_gemm::cuda_f32_run},
+#endif
     ImplicitGemmKernel{.name = "avx512vnni_6x64x4_u8",
                        .isa = Isa::kAvx512Vnni,
                        .tile = {6, 64, 4},

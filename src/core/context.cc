@@ -50,6 +50,7 @@ Context::Context(ContextOptions options) : impl_(std::make_unique<Impl>()) {
   if (o.device.kind == DeviceKind::kCuda) {
     const cuda::DeviceInfo info = cuda::open_device(o.device.index);
     impl_->num_sms = info.num_sms;
+    impl_->shared_bytes = info.shared_bytes;
     impl_->compute_capability = info.compute_capability;
     impl_->stream = o.stream;
     if (o.stream == nullptr) {

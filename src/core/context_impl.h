@@ -16,6 +16,7 @@ struct Context::Impl {
   void* stream = nullptr;
   bool owns_stream = false;
   std::int32_t num_sms = 0;
+  std::int32_t shared_bytes = 0;        // shared memory that one block may ask for
   std::int32_t compute_capability = 0;  // 90 for 9.0
   std::int32_t launch_error = 0;        // first cudaError_t seen by a launch
 

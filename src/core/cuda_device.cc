@@ -53,7 +53,8 @@ DeviceInfo open_device(std::int32_t index) {
         fmt::format("cuda:{} does not exist; {} device(s) usable", index, count));
   cudaDeviceProp prop{};
   check_cuda(cudaGetDeviceProperties(&prop, index), "cudaGetDeviceProperties");
-  DeviceInfo info{prop.name, prop.major * 10 + prop.minor, prop.multiProcessorCount};
+  DeviceInfo info{prop.name, prop.major * 10 + prop.minor, prop.multiProcessorCount,
+                  static_cast<std::int32_t>(prop.sharedMemPerBlockOptin)};
   const DeviceScope scope(index);
   check(probe_kernel_image() == 0, ErrorCode::kUnsupported,
         fmt::format("no kernel of this build runs on cuda:{} ({}, compute capability {}.{}); built for {}",

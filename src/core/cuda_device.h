@@ -12,6 +12,7 @@ struct DeviceInfo {
   std::string name;
   std::int32_t compute_capability = 0;  // 90 for 9.0
   std::int32_t num_sms = 0;
+  std::int32_t shared_bytes = 0;  // shared memory that one block may ask for
 };
 
 /// True when the library was built with CUDA.

@@ -6,8 +6,10 @@
 #include <utility>
 
 #include "core/context_impl.h"
+#include "core/cuda_device.h"
 #include "core/select_kernel.h"
 #include "gemm/implicit_gemm_impl.h"
+#include "gemm/tile_score.h"
 
 namespace voxgemm {
 namespace {
@@ -105,6 +107,25 @@ void choose_kernel(const Context& context, ImplicitGemm::Impl& impl) {
           fmt::format("no kernel takes the problem ({})", reasons));
 }
 
+// Among the tensor-core rows that take the problem the tile decides; the table order only lists them.
+void choose_tile(const Context& context, ImplicitGemm::Impl& impl) {
+  if (impl.device.kind != DeviceKind::kCuda || !context.kernels().force.empty()) return;
+  if (impl.problem.in_dtype == DType::kFloat32) return;
+  const Context::Impl& device = context.impl();
+  const Tile best = best_tile(
+      impl.problem,
+      {.max_rows = impl.desc.max_rows, .num_sms = device.num_sms, .shared_bytes = device.shared_bytes});
+  for (const ImplicitGemmKernel& row : implicit_gemm_kernels()) {
+    if (row.isa != impl.kernel->isa || row.rejects(impl.problem) != nullptr || &row == impl.kernel) continue;
+    if (row.tile.rows == best.rows && row.tile.channels == best.channels && row.tile.depth == best.depth) {
+      impl.refused.push_back({impl.kernel_name, "another tile suits the problem better"});
+      impl.kernel = &row;
+      impl.kernel_name = row.name;
+      return;
+    }
+  }
+}
+
 void upload_channels(Context& context, Buffer& buffer, std::span<const float> values, float fill,
                      std::int32_t c_out, std::int32_t multiple) {
   const std::int32_t rounding = std::max(multiple, kChannelRounding);
@@ -130,7 +151,12 @@ std::unique_ptr<ImplicitGemm::Impl> make_plan(Context& context, const ImplicitGe
                    .has_residual = desc.has_residual,
                    .input_non_negative = desc.input_non_negative};
   choose_kernel(context, *impl);
+  choose_tile(context, *impl);
   const ImplicitGemmKernel& row = *impl->kernel;
+  if (row.setup != nullptr) {
+    const std::int32_t error = row.setup(impl->problem);
+    require(error == 0, desc, ErrorCode::kDevice, fmt::format("{}: {}", row.name, cuda::error_text(error)));
+  }
   std::vector<std::byte> packed(row.packed_bytes(impl->problem));
   row.pack(impl->problem, weights, packed.data());
   impl->weights = Buffer(context, packed.size());

@@ -118,9 +118,15 @@ ImplicitGemmArgs make_args(const ImplicitGemm::Impl& plan, const IndicePairsView
 Status prepare_input(const Context& context, const ImplicitGemm::Impl& plan, Workspace workspace, Exec exec,
                      ImplicitGemmArgs& args) {
   const ImplicitGemmKernel& row = *plan.kernel;
-  ImplicitGemmPrepare prepare{.problem = plan.problem, .in = args.in, .in_stride = args.in_stride};
+  ImplicitGemmPrepare prepare{.problem = plan.problem,
+                              .in = args.in,
+                              .in_stride = args.in_stride,
+                              .device_n_in = args.pairs.device_n_in};
   const std::int64_t n_in = args.pairs.n_in;
-  const bool copy = plan.needs_copy(args.in_stride);
+  // Vector loads on the device want aligned rows, so the base counts there as the stride does.
+  const bool misaligned = plan.device.kind == DeviceKind::kCuda && row.stride_multiple > 1 &&
+                          reinterpret_cast<std::uintptr_t>(args.in) % 16 != 0;
+  const bool copy = misaligned || plan.needs_copy(args.in_stride);
   if ((!copy && !row.needs_row_sums) || n_in == 0) return {};
   Carver carver(workspace);
   if (copy) {

@@ -1,0 +1,275 @@
+// The tensor-core implicit GEMM: warps on their own, gathered rows straight into registers.
+//
+// A warp owns a tile of output rows and all channels of one slice. It ORs the masks of its rows and walks the
+// offsets that some row has; a step gathers, with one vector load a lane and row, exactly the bytes that the
+// lane feeds to its multiplies as their right operand (the weights, the left one, are permuted to match, see
+// sm80_layout.h), several steps ahead of use. No
+// barrier, no shared-memory round trip: shared memory holds one slice of the weights for the whole launch,
+// or, when it does not fit, the weights are read through L1. Blocks are persistent and read the row count on
+// the device.
+#pragma once
+
+#include <cuda_fp16.h>
+
+#include <cstddef>
+#include <cstdint>
+#include <type_traits>
+
+#include "kernels/implicit_gemm/detail/ptx.cuh"
+#include "kernels/implicit_gemm/implicit_gemm.h"
+
+namespace voxgemm::implicit_gemm {
+
+struct Sm80Args {
+  const std::byte* in = nullptr;
+  std::uint32_t in_stride = 0;  // bytes, multiple of 16
+  std::int32_t row_bytes = 0;   // c_in elements
+  std::int32_t kv = 0;
+  const uint4* weights = nullptr;
+  std::int32_t slice_vectors = 0;  // 16-byte vectors of a slice
+  std::int32_t slices = 1;
+  std::int32_t chunks = 1;   // steps an offset
+  std::int32_t num_out = 0;  // bound of the count
+  const std::int32_t* device_num_out = nullptr;
+  const std::int32_t* pair_fwd = nullptr;
+  std::int32_t pair_stride = 0;
+  const std::uint32_t* mask = nullptr;
+  std::int32_t mask_words = 0;
+  bool vector_out = false;  // out and residual rows may be accessed with full vectors
+  Activation activation = Activation::kNone;
+  DType out_dtype = DType::kInt8;
+  const std::int32_t* argsort = nullptr;
+  const float* scale = nullptr;
+  const float* bias = nullptr;
+  float beta = 0.0F;
+  float act_alpha = 0.0F;
+  const std::byte* residual = nullptr;
+  std::int64_t residual_stride = 0;  // elements
+  std::byte* out = nullptr;
+  std::int64_t out_stride = 0;  // elements
+  std::int32_t c_out = 0;
+  std::int32_t passes = 1;  // groups of neighbouring tiles a block works through
+};
+
+/// Compile-time shape of one kernel. Element is std::int8_t or __half.
+template <typename Element_, int kRows_, int kChannels_, int kStepBytes_, bool kResident_>
+struct Sm80Config {
+  using Element = Element_;
+  static constexpr int kRows = kRows_;
+  static constexpr int kChannels = kChannels_;
+  static constexpr int kStepBytes = kStepBytes_;
+  static constexpr bool kResident = kResident_;
+  static constexpr bool kInt8 = sizeof(Element) == 1;
+  static constexpr int kMTiles = kChannels / 16;           // of 16 channels: the weights are the left operand
+  static constexpr int kLaneRows = kRows / 8;              // tiles of 8 rows; a lane gathers one row of each
+  static constexpr int kSteps = kStepBytes == 64 ? 2 : 1;  // multiplies in depth
+  static constexpr int kLaneBytes = kStepBytes == 64 ? 16 : 8;
+  static constexpr int kLaneChannels = kChannels / 8;
+  static constexpr int kStepVectors = kSteps * kMTiles * 32;  // of weights; with 16-byte steps, of an offset
+  static constexpr int kStages = kLaneRows * kSteps == 8 ? 2 : (kLaneRows * kSteps == 4 ? 3 : 4);
+  // Registers: sums, gathered stages, one depth of weights, and what addresses need. The block is as large as
+  // they allow.
+  static constexpr int kRegisters =
+      kRows * kChannels / 32 + kStages * (kLaneRows * (kLaneBytes / 4 + 1) + 3) + 4 * kMTiles + 36;
+  static constexpr int kThreads = kRegisters <= 80    ? 768
+                                  : kRegisters <= 96  ? 640
+                                  : kRegisters <= 128 ? 512
+                                                      : 384;
+  static constexpr int kWarps = kThreads / 32;
+};
+
+/// OR over the rows of a tile of one word of their masks; without masks, every offset. `row` is the lane's,
+/// or -1.
+__device__ __forceinline__ std::uint32_t tile_mask(const Sm80Args& args, std::int32_t row,
+                                                   std::int32_t word) {
+  const std::int32_t left = args.kv - word * 32;
+  const std::uint32_t all = left >= 32 ? 0xFFFFFFFFU : (1U << left) - 1U;
+  if (args.mask == nullptr) return all;
+  const std::uint32_t mine =
+      row < 0 ? 0U : args.mask[static_cast<std::int64_t>(row) * args.mask_words + word];
+  return __reduce_or_sync(0xFFFFFFFFU, mine) & all;
+}
+
+/// One tile: the ring of gathered steps and the sums.
+template <typename Config>
+class Sm80Tile {
+  using C = Config;
+  using Sum = std::conditional_t<C::kInt8, std::int32_t, float>;
+
+ public:
+  __device__ __forceinline__ Sm80Tile(const Sm80Args& args, const uint4* weights, std::int32_t tile,
+                                      std::int32_t n, int lane)
+      : args_(args), weights_(weights), lane_(lane), base_(tile * C::kRows), n_(n) {
+#pragma unroll
+    for (int v = 0; v < C::kLaneRows; ++v) rows_[v] = row_at(8 * v + lane / 4);
+    mask_row_ = lane < C::kRows ? row_at(lane) : -1;
+#pragma unroll
+    for (int m = 0; m < C::kMTiles; ++m) {
+#pragma unroll
+      for (int v = 0; v < C::kLaneRows; ++v) {
+#pragma unroll
+        for (int i = 0; i < 4; ++i) sums_[m][v][i] = 0;
+      }
+    }
+    const std::int32_t byte = (C::kStepBytes == 16 ? (lane & 1) : (lane & 3)) * C::kLaneBytes;
+    column_ = args.in + byte;
+    lane_chunks_ = (args.row_bytes - byte + C::kStepBytes - 1) / C::kStepBytes;
+    if constexpr (C::kStepBytes != 16) weights_ += lane;
+  }
+
+  /// Begins the offsets [32 word, 32 word + 32): the first gathers are in flight when it returns.
+  __device__ __forceinline__ void start(std::int32_t word) {
+    first_offset_ = word * 32 - 1;
+    offsets_ = tile_mask(args_, mask_row_, word);
+    chunk_ = 0;
+    const std::int32_t found = __popc(offsets_);
+    steps_ = C::kStepBytes == 16 ? (found + 1) / 2 : found * args_.chunks;
+#pragma unroll
+    for (int s = 0; s < C::kStages; ++s) fetch(s);
+#pragma unroll
+    for (int s = 0; s < C::kStages; ++s) {
+      gather(s);
+      fetch(s);
+    }
+  }
+
+  __device__ __forceinline__ void multiply() {
+    for (std::int32_t done = 0; done < steps_; done += C::kStages) {
+#pragma unroll
+      for (int s = 0; s < C::kStages; ++s) {
+        if (s > 0 && done + s >= steps_) break;
+        multiply_stage(s);
+        gather(s);
+        fetch(s);
+      }
+    }
+  }
+
+  __device__ __forceinline__ void store(std::int32_t slice) const;
+
+ private:
+  /// Output row at a position of the tile, -1 past the last.
+  __device__ __forceinline__ std::int32_t row_at(std::int32_t position) const {
+    position += base_;
+    if (position >= n_) return -1;
+    return args_.argsort != nullptr ? args_.argsort[position] : position;
+  }
+
+  /// Asks for the indices of the next step, slot s; past the last step, and where the lane has no bytes, they
+  /// are -1.
+  __device__ __forceinline__ void fetch(int s) {
+    bool wanted = offsets_ != 0 && chunk_ < lane_chunks_;
+    std::int32_t k = first_offset_ + __ffs(static_cast<int>(offsets_));
+    if constexpr (C::kStepBytes == 16) {
+      const std::uint32_t rest = offsets_ & (offsets_ - 1);
+      const bool upper = (lane_ & 2) != 0;
+      const int entry = (lane_ / 4) * 2 + (lane_ & 1);
+      if (upper && rest != 0) k = first_offset_ + __ffs(static_cast<int>(rest));
+      wanted = wanted && (!upper || rest != 0);
+      coming_[s] = ((upper ? args_.kv : 0) + k) * (C::kMTiles * 16) + (upper ? entry ^ 4 : entry);
+      offsets_ = rest & (rest - 1);
+    } else {
+      coming_[s] = k * args_.chunks + chunk_;
+      coming_chunk_[s] = chunk_;
+      if (++chunk_ == args_.chunks) {
+        chunk_ = 0;
+        offsets_ &= offsets_ - 1;
+      }
+    }
+    const std::int32_t first = k * args_.pair_stride;
+#pragma unroll
+    for (int v = 0; v < C::kLaneRows; ++v) {
+      index_[s][v] = ptx::load_4_or_minus_one(args_.pair_fwd + (first + rows_[v]), wanted && rows_[v] >= 0);
+    }
+  }
+
+  /// Starts the gathers of the step in slot s, whose indices have come. What they load is what multiplies
+  /// take.
+  __device__ __forceinline__ void gather(int s) {
+    ready_[s] = coming_[s];
+    const std::byte* column = column_;
+    if constexpr (C::kStepBytes != 16) column += coming_chunk_[s] * C::kStepBytes;
+    if constexpr (!C::kInt8) ready_chunk_[s] = coming_chunk_[s];
+#pragma unroll
+    for (int v = 0; v < C::kLaneRows; ++v) {
+      const std::int32_t j = index_[s][v];
+      const std::byte* from =
+          column + static_cast<std::uint64_t>(static_cast<std::uint32_t>(j)) * args_.in_stride;
+      if constexpr (C::kLaneBytes == 16) {
+        ptx::load_16_or_zero(gathered_[s][v], from, j >= 0);
+      } else {
+        ptx::load_8_or_zero(gathered_[s][v], from, j >= 0);
+      }
+    }
+  }
+
+  /// A row's padding may hold a NaN, which a zero weight does not cancel: bytes past the channels become
+  /// zero.
+  __device__ __forceinline__ void clear_tails(int s) {
+    const std::int32_t byte = (lane_ & 3) * C::kLaneBytes + ready_chunk_[s] * C::kStepBytes;
+#pragma unroll
+    for (int v = 0; v < C::kLaneRows; ++v) {
+#pragma unroll
+      for (int i = 0; i < C::kLaneBytes / 4; ++i) {
+        const std::int32_t left = args_.row_bytes - (byte + 4 * i);
+        gathered_[s][v][i] = left >= 4 ? gathered_[s][v][i] : (left >= 2 ? gathered_[s][v][i] & 0xFFFFU : 0U);
+      }
+    }
+  }
+
+  __device__ __forceinline__ void multiply_stage(int s) {
+    constexpr int kVectors = C::kStepBytes == 16 ? 16 : 32;  // of one 16-channel tile
+    const uint4* step = weights_ + ready_[s] * (C::kStepBytes == 16 ? 1 : C::kStepVectors);
+    if constexpr (!C::kInt8) {
+      if (args_.row_bytes % 16 != 0) clear_tails(s);
+    }
+#pragma unroll
+    for (int d = 0; d < C::kSteps; ++d) {
+      uint4 weights[C::kMTiles];  // all in flight before the first use
+#pragma unroll
+      for (int m = 0; m < C::kMTiles; ++m) weights[m] = step[(d * C::kMTiles + m) * kVectors];
+#pragma unroll
+      for (int m = 0; m < C::kMTiles; ++m) {
+        const std::uint32_t a[4] = {weights[m].x, weights[m].y, weights[m].z, weights[m].w};
+#pragma unroll
+        for (int v = 0; v < C::kLaneRows; ++v) {
+          if constexpr (C::kInt8) {
+            ptx::mma_s8(sums_[m][v], a, gathered_[s][v][2 * d], gathered_[s][v][2 * d + 1]);
+          } else {
+            ptx::mma_f16(sums_[m][v], a, gathered_[s][v][2 * d], gathered_[s][v][2 * d + 1]);
+          }
+        }
+      }
+    }
+  }
+
+  template <typename T>
+  __device__ __forceinline__ void store_as(std::int32_t channel) const;
+  template <typename T, int kCount>
+  __device__ __forceinline__ void store_block(int first, std::int32_t channel) const;
+
+  const Sm80Args& args_;
+  const uint4* weights_;
+  int lane_;
+  std::int32_t base_;  // first position of the tile
+  std::int32_t n_;
+  const std::byte* column_ = nullptr;  // the lane's bytes of input row 0
+  std::int32_t lane_chunks_ = 1;       // chunks in which the lane has bytes
+  std::int32_t chunk_ = 0;
+  std::int32_t mask_row_ = -1;
+  std::int32_t first_offset_ = 0;  // of the word, less one
+  std::int32_t steps_ = 0;
+  std::uint32_t offsets_ = 0;  // of the word, not yet fetched
+  std::int32_t rows_[C::kLaneRows];
+  std::int32_t index_[C::kStages][C::kLaneRows];
+  // Steps whose indices (coming) and rows (ready) are on their way: number, or with 16-byte steps the lane's
+  // place in the weights; and chunk.
+  std::int32_t coming_[C::kStages];
+  std::int32_t ready_[C::kStages];
+  std::int32_t coming_chunk_[C::kStages];
+  std::int32_t ready_chunk_[C::kStages];
+  std::uint32_t gathered_[C::kStages][C::kLaneRows][C::kLaneBytes / 4];
+  Sum sums_[C::kMTiles][C::kLaneRows][4];  // channels 2m, 2m + 1 of the lane; rows 2q, 2q + 1 of tile v
+};
+
+}  // namespace voxgemm::implicit_gemm

@@ -1,0 +1,25 @@
+// Which warp tile a CUDA layer gets: a pure function, so that the choice can be tested without a device.
+#pragma once
+
+#include <cstdint>
+
+#include "kernels/implicit_gemm/implicit_gemm.h"
+
+namespace voxgemm {
+
+/// What the choice depends on besides the problem.
+struct TileTarget {
+  std::int32_t max_rows = 0;  ///< bound of the output rows; 0 = not known
+  std::int32_t num_sms = 1;
+  std::int32_t shared_bytes = 0;  ///< shared memory that one block may have
+};
+
+/// Tile of the tensor-core row for an int8 or float16 problem:
+///   depth     two offsets a step up to 16 int8 channels, else 32 or 64 bytes, whichever pads c_in less
+///   channels  the widest of 64, 32, 16 not above c_out rounded up whose weights stay in shared memory; when
+///   none
+///             does, the widest
+///   rows      32 when the chip then still has eight tiles a multiprocessor, else 16
+Tile best_tile(const ImplicitGemmProblem& problem, const TileTarget& target);
+
+}  // namespace voxgemm

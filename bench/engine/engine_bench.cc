@@ -14,6 +14,7 @@
 #include <string>
 #include <vector>
 
+#include "bench/support/peak.h"
 #include "tests/support/scenes.h"
 #include "tests/support/test_data.h"
 #include "voxgemm/network.h"
@@ -62,11 +63,13 @@ struct Variant {
 
   void run(const SparseTensorView& input) {
     const OutputBinding binding{output.data()};
+    const double cpu_start = bench::thread_seconds();
     const auto start = std::chrono::steady_clock::now();
     check(engine->enqueue(context, input, {&binding, 1}, {workspace.data(), workspace.bytes()}, profile),
           label);
     const std::chrono::duration<double, std::milli> time = std::chrono::steady_clock::now() - start;
     total.push_back(time.count());
+    cpu.push_back((bench::thread_seconds() - cpu_start) * 1e3);
     double in_pairs = 0.0;
     double in_gemm = 0.0;
     macs = 0.0;
@@ -100,11 +103,34 @@ struct Variant {
   std::vector<float> output;
   std::vector<StepProfile> profile;
   std::vector<double> total;
+  std::vector<double> cpu;
   std::vector<double> pairs;
   std::vector<double> gemm;
   std::map<std::size_t, std::vector<double>> steps;
   double macs = 0.0;
 };
+
+/// The fastest multiply-accumulate instruction that this machine has for the type; loop is null for none.
+bench::Peak best_peak(const Context& context, DType dtype) {
+  for (const Isa isa : {Isa::kAmxInt8, Isa::kAvx512Vnni, Isa::kAvx512, Isa::kAvx2}) {
+    const bool int8_only = isa == Isa::kAmxInt8 || isa == Isa::kAvx512Vnni;
+    if (!context.supports(isa) || (int8_only && dtype != DType::kInt8)) continue;
+    if (const bench::Peak peak = bench::peak_of(isa, dtype); peak.loop != nullptr) return peak;
+  }
+  return {};
+}
+
+void print_peak_share(const Variant& variant, DType dtype) {
+  const bench::Peak peak = best_peak(variant.context, dtype);
+  if (peak.loop == nullptr) return;
+  double best = 0.0;
+  for (int i = 0; i < 5; ++i) best = std::max(best, bench::measure(peak, 0.02));
+  const double seconds = median(variant.cpu) * 1e-3;
+  std::printf("  %s  cpu %.2f ms, useful work at the peak of %.*s (%.0f GMAC/s) would take %.2f ms: %.0f%%\n",
+              variant.label.c_str(), seconds * 1e3, static_cast<int>(peak.instruction.size()),
+              peak.instruction.data(), best * 1e-9, variant.macs / best * 1e3,
+              100.0 * variant.macs / best / seconds);
+}
 
 double ratio(const Variant& a, const Variant& b) {
   std::vector<double> ratios;
@@ -151,6 +177,8 @@ void bench_network(const std::string& name, const Frame& frame, int repeats) {
   std::printf("  fp32 / int8: t1 %.2f, t2 %.2f;  t1 / t2: int8 %.2f, fp32 %.2f\n",
               ratio(*variants[2], *variants[0]), ratio(*variants[3], *variants[1]),
               ratio(*variants[0], *variants[1]), ratio(*variants[2], *variants[3]));
+  print_peak_share(*variants[0], DType::kInt8);
+  print_peak_share(*variants[2], DType::kFloat32);
   std::printf("  steps of %s\n", variants[0]->label.c_str());
   variants[0]->print_steps();
 }

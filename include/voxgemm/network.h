@@ -195,8 +195,11 @@ class VOXGEMM_API Engine {
   /// device_num_voxels (or num_voxels when that is null) on CUDA. Features float32, or int8 with the
   /// input's scale. noexcept, no allocation, no synchronisation; capturable into a CUDA graph, which then
   /// replays for any count <= capacity. Outputs beyond the valid rows are untouched.
-  /// CPU status: kCapacity when a level overflowed (canonical-first rows kept), kOutOfRange for a bad
-  /// coordinate, kDuplicate. CUDA: the same, later, from status().
+  /// CPU status: kCapacity when a level overflowed (step = the one that made its sites; canonical-first rows
+  /// kept, every output written), kOutOfRange or kDuplicate for a bad coordinate (value = its row, step 0,
+  /// outputs untouched). A refused call has step -1 and touches nothing: num_voxels beyond input_capacity()
+  /// (kCapacity) or negative, wrong shapes, dtypes, device or workspace. CUDA: coordinates and overflow are
+  /// reported later, by status().
   Status enqueue(Context& context, const SparseTensorView& input, std::span<const OutputBinding> outputs,
                  Workspace workspace, std::span<StepProfile> profile = {},
                  StepObserver* observer = nullptr) const noexcept;

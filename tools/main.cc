@@ -13,6 +13,9 @@ int main(int argc, char** argv) {
   app.option_defaults()->always_capture_default();
   app.get_formatter()->column_width(34);
   voxgemm::tools::add_simulate(app);
+  voxgemm::tools::add_run(app);
+  voxgemm::tools::add_bench(app);
+  voxgemm::tools::add_inspect(app);
   try {
     app.parse(argc, argv);
     return 0;

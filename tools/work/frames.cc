@@ -1,0 +1,102 @@
+#include "tools/work/frames.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <array>
+#include <cmath>
+#include <cstring>
+
+#include "tools/report/progress.h"
+#include "tools/report/table.h"
+#include "voxgemm/error.h"
+
+namespace voxgemm::tools {
+namespace {
+
+InputFrame load_voxels(Context& context, const WorkOptions& options) {
+  const Array indices = read_array(options.indices);
+  const Array features = read_array(options.features);
+  if (indices.shape.size() != 2 || indices.shape[1] != 4) {
+    fail_io(options.indices, fmt::format("shape {}: indices are [n][4] (b,z,y,x)", indices.shape_text()));
+  }
+  if (features.shape.size() != 2 || features.shape[0] != indices.shape[0] || features.shape[1] < 1) {
+    fail_io(options.features, fmt::format("shape {}: features are [n][channels] for the {} rows of {}",
+                                          features.shape_text(), indices.shape[0], options.indices));
+  }
+  InputFrame frame;
+  frame.source = options.indices;
+  frame.channels = static_cast<std::int32_t>(features.shape[1]);
+  frame.frame.indices = indices.to_int32(options.indices);
+  frame.frame.features = features.to_float();
+  frame.frame.num_voxels = static_cast<std::int32_t>(indices.shape[0]);
+  for (std::size_t i = 0; i < frame.frame.features.size(); ++i) {
+    if (std::isfinite(frame.frame.features[i])) continue;
+    throw Error(ErrorCode::kInvalidArgument,
+                fmt::format("{}: row {}, channel {} is {}", options.features,
+                            i / static_cast<std::size_t>(frame.channels),
+                            i % static_cast<std::size_t>(frame.channels), frame.frame.features[i]));
+  }
+  for (std::size_t i = 0; i < frame.frame.indices.size(); i += 4) {
+    frame.batch_size = std::max(frame.batch_size, frame.frame.indices[i] + 1);
+  }
+  SparseTensorView view;
+  view.indices = frame.frame.indices.data();
+  view.spatial_shape = options.spatial_shape();
+  view.batch_size = frame.batch_size;
+  view.capacity = view.num_voxels = frame.frame.num_voxels;
+  view.features = {frame.frame.features.data(), DType::kFloat32, view.num_voxels, frame.channels,
+                   frame.channels};
+  validate(context, view);
+  return frame;
+}
+
+}  // namespace
+
+PointsView InputFrame::points() const {
+  const auto columns = static_cast<std::int32_t>(cloud.columns.size());
+  return {cloud.values.data(), DType::kFloat32, cloud.num_points(), columns, columns};
+}
+
+void voxelize_frame(Context& context, const WorkOptions& options, InputFrame& frame) {
+  const VoxelGrid grid = options.grid();
+  const auto columns = static_cast<std::int32_t>(frame.cloud.columns.size());
+  SparseTensor out(context, options.spatial_shape(), 1, grid.max_voxels, columns, DType::kFloat32);
+  const PointsView cloud = frame.points();
+  frame.counts = voxelize(context, {&cloud, 1}, grid, out).front();
+  frame.channels = columns;
+  const auto n = static_cast<std::size_t>(frame.counts.voxels);
+  frame.frame.num_voxels = frame.counts.voxels;
+  frame.frame.indices.assign(out.indices(), out.indices() + 4 * n);
+  const auto* features = static_cast<const float*>(out.features());
+  frame.frame.features.assign(features, features + n * static_cast<std::size_t>(columns));
+}
+
+InputFrame load_frame(Context& context, const WorkOptions& options) {
+  if (!options.indices.empty()) return load_voxels(context, options);
+  InputFrame frame;
+  const NetworkKind& kind = network_kind(options.network);
+  if (options.points.empty()) {
+    ProgressBar bar("simulating");
+    frame.cloud = simulate(options.simulate, [&](double done) { bar.update(done); });
+    frame.source =
+        fmt::format("simulated sweep ({} beams, {} sweep{}, seed {})", options.simulate.beams,
+                    options.simulate.sweeps, options.simulate.sweeps == 1 ? "" : "s", options.simulate.seed);
+  } else {
+    PointsFormat format{options.columns, options.dtype};
+    if (format.columns.empty() && options.points.ends_with(".bin")) format.columns = kind.columns;
+    frame.cloud = read_points(options.points, format);
+    frame.source = options.points;
+  }
+  frame.cloud = select_columns(frame.cloud, kind.columns);
+  voxelize_frame(context, options, frame);
+  if (frame.counts.voxels == 0) {
+    throw Error(ErrorCode::kInvalidArgument,
+                fmt::format("{}: no voxels: of {} points {} are not finite and {} lie outside the range",
+                            frame.source, grouped(frame.counts.points), grouped(frame.counts.not_finite),
+                            grouped(frame.counts.out_of_range)));
+  }
+  return frame;
+}
+
+}  // namespace voxgemm::tools

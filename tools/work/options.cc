@@ -1,0 +1,108 @@
+#include "tools/work/options.h"
+
+#include <fmt/format.h>
+
+#include <cmath>
+
+#include "voxgemm/error.h"
+
+namespace voxgemm::tools {
+
+const NetworkKind& network_kind(const std::string& name) {
+  static const std::array<NetworkKind, 2> kinds{{
+      {"centerpoint",
+       "xyzit",
+       {.min_xyz = {-54.0F, -54.0F, -5.0F},
+        .max_xyz = {54.0F, 54.0F, 3.0F},
+        .voxel_size_xyz = {0.075F, 0.075F, 0.2F},
+        .max_voxels = 160000,
+        .max_points_per_voxel = 10}},
+      {"second",
+       "xyzi",
+       {.min_xyz = {0.0F, -40.0F, -3.0F},
+        .max_xyz = {70.4F, 40.0F, 1.0F},
+        .voxel_size_xyz = {0.05F, 0.05F, 0.1F},
+        .max_voxels = 60000,
+        .max_points_per_voxel = 5}},
+  }};
+  for (const NetworkKind& kind : kinds) {
+    if (kind.name == name) return kind;
+  }
+  throw Error(ErrorCode::kNotFound, fmt::format("--network {}: centerpoint or second", name));
+}
+
+VoxelGrid WorkOptions::grid() const {
+  VoxelGrid grid = network_kind(network).grid;
+  for (std::size_t a = 0; a < 3; ++a) {
+    if (!range.empty()) {
+      grid.min_xyz[a] = range[a];
+      grid.max_xyz[a] = range[a + 3];
+    }
+    if (!voxel.empty()) grid.voxel_size_xyz[a] = voxel[a];
+    if (!(grid.voxel_size_xyz[a] > 0.0F) || !(grid.max_xyz[a] > grid.min_xyz[a])) {
+      throw Error(ErrorCode::kInvalidArgument,
+                  fmt::format("--range and --voxel: axis {} runs from {} to {} in steps of {}", "xyz"[a],
+                              grid.min_xyz[a], grid.max_xyz[a], grid.voxel_size_xyz[a]));
+    }
+  }
+  if (max_voxels > 0) grid.max_voxels = max_voxels;
+  if (max_points > 0) grid.max_points_per_voxel = max_points;
+  return grid;
+}
+
+Dims WorkOptions::spatial_shape() const {
+  if (!shape.empty()) return {shape[0], shape[1], shape[2]};
+  Dims dims = grid().grid_zyx();
+  ++dims[0];
+  return dims;
+}
+
+ContextOptions WorkOptions::context_options() const {
+  ContextOptions context;
+  context.device = backend == "cuda" ? Device::cuda() : Device::cpu();
+  context.threads = threads;
+  return context;
+}
+
+Precision WorkOptions::engine_precision() const {
+  return precision == "int8"   ? Precision::kInt8
+         : precision == "fp16" ? Precision::kFloat16
+                               : Precision::kFloat32;
+}
+
+void add_work_options(CLI::App& command, WorkOptions& options) {
+  CLI::Option* points = command.add_option("--points", options.points,
+                                           "Sweep to read: .bin, .npy or .pcd (default: simulated)");
+  command.add_option("--columns", options.columns, "Columns of a .bin or .npy file, e.g. xyzit; _ skips one");
+  command.add_option("--dtype", options.dtype, "Values of a .bin file: f32 or f16")
+      ->check(CLI::IsMember({"f32", "f16"}));
+  CLI::Option* indices = command.add_option("--indices", options.indices,
+                                            "Voxels instead of points: [n][4] int32 "
+                                            "(b,z,y,x), .npy or .tensor");
+  CLI::Option* features = command.add_option("--features", options.features,
+                                             "Features of --indices: [n][channels], .npy or .tensor");
+  indices->needs(features)->excludes(points);
+  features->needs(indices);
+  command.add_option("--shape", options.shape, "Spatial shape z y x of --indices")
+      ->expected(3)
+      ->needs(indices);
+  command.add_option("--seed", options.simulate.seed, "Of the simulated scene and of the weights");
+  command.add_option("--beams", options.simulate.beams, "Simulated sensor: 32, 64 or 128 beams")
+      ->check(CLI::IsMember({32, 64, 128}));
+  command.add_option("--sweeps", options.simulate.sweeps, "Simulated sweeps to accumulate")
+      ->check(CLI::Range(1, 10));
+  command.add_option("--network", options.network, "centerpoint or second")
+      ->check(CLI::IsMember({"centerpoint", "second"}));
+  command.add_option("--range", options.range, "Metres: xmin ymin zmin xmax ymax zmax")->expected(6);
+  command.add_option("--voxel", options.voxel, "Voxel size in metres: x y z")->expected(3);
+  command.add_option("--max-voxels", options.max_voxels, "Voxels kept (0 = usual for the network)")
+      ->check(CLI::Range(0, 20'000'000));
+  command
+      .add_option("--max-points", options.max_points, "Points kept in a voxel (0 = usual for the network)")
+      ->check(CLI::Range(0, 100'000));
+  command.add_option("--threads", options.threads, "CPU threads (0 = all)")->check(CLI::Range(0, 1024));
+  command.add_option("--kernel", options.kernel, "Force this row of the GEMM table (see voxgemm inspect)");
+  command.add_option("--backend", options.backend, "cpu or cuda")->check(CLI::IsMember({"cpu", "cuda"}));
+}
+
+}  // namespace voxgemm::tools

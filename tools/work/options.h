@@ -1,0 +1,59 @@
+// Options that run, bench and inspect share: where the frames come from, which network, which engine.
+#pragma once
+
+#include <CLI/CLI.hpp>
+#include <array>
+#include <cstdint>
+#include <string>
+#include <vector>
+
+#include "tools/sim/simulator.h"
+#include "voxgemm/context.h"
+#include "voxgemm/network.h"
+#include "voxgemm/voxelize.h"
+
+namespace voxgemm::tools {
+
+/// What a network is usually fed with.
+struct NetworkKind {
+  std::string name;
+  std::string columns;  ///< of the points, in channel order
+  VoxelGrid grid{};
+};
+/// "centerpoint" (nuScenes grid, xyzit) or "second" (KITTI grid, xyzi). Throws kNotFound.
+const NetworkKind& network_kind(const std::string& name);
+
+struct WorkOptions {
+  // input
+  std::string points;
+  std::string columns;
+  std::string dtype = "f32";
+  std::string indices;
+  std::string features;
+  SimulateOptions simulate{};
+  // network
+  std::string network = "centerpoint";
+  std::vector<float> range;         ///< xmin ymin zmin xmax ymax zmax; empty = the network's
+  std::vector<float> voxel;         ///< x y z; empty = the network's
+  std::vector<std::int32_t> shape;  ///< z y x, for --indices; empty = the network's
+  std::int32_t max_voxels = 0;      ///< 0 = the network's
+  std::int32_t max_points = 0;      ///< 0 = the network's
+  // engine
+  std::string precision = "int8";
+  std::int32_t threads = 0;
+  std::string kernel;
+  std::string backend = "cpu";
+  bool graph = false;
+
+  /// The network's grid with what the user changed. Throws kInvalidArgument.
+  [[nodiscard]] VoxelGrid grid() const;
+  /// Sparse shape: the grid and one more z cell, or --shape.
+  [[nodiscard]] Dims spatial_shape() const;
+  [[nodiscard]] ContextOptions context_options() const;
+  [[nodiscard]] Precision engine_precision() const;
+};
+
+/// Adds them to a subcommand.
+void add_work_options(CLI::App& command, WorkOptions& options);
+
+}  // namespace voxgemm::tools

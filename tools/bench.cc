@@ -77,8 +77,6 @@ std::vector<Contestant> build_contestants(const Arguments& arguments, const Prep
       if (work.precision == "int8") options.kernels.force = work.kernel;
       Contestant contestant{Context(options), nullptr, {precision, threads, {}, {}}};
       contestants.push_back(std::move(contestant));
-      Contestant& last = contestants.back();
-      last.session = nullptr;
     }
   }
   for (Contestant& c : contestants) {  // contexts have their final addresses now

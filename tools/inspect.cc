@@ -1,6 +1,7 @@
 // voxgemm inspect: what an engine is made of and why, without timing it.
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <memory>
 #include <string>
 #include <vector>

@@ -11,6 +11,7 @@
 
 #include "voxgemm/context.h"
 #include "voxgemm/epilogue.h"
+#include "voxgemm/implicit_gemm.h"
 #include "voxgemm/indice_pairs.h"
 #include "voxgemm/operators.h"
 #include "voxgemm/types.h"
@@ -122,6 +123,7 @@ struct StepInfo {
   std::string pairs;       ///< name of the kernel map a layer reads: the first layer that asked for it
   std::string value;       ///< name of the value it makes (key of ScaleTable), "" when none
   float out_scale = 1.0F;  ///< scale of that value (int8 only)
+  std::vector<RefusedKernel> refused;  ///< better rows than `kernel`, and why each was not taken
 };
 
 /// What one enqueue did, per step; filled when EngineOptions::profile is set.

@@ -228,6 +228,7 @@ Step Lowering::gemm_step(const FusedNode& fused, StepInfo& info) {
   step.out = value(fused.output).tensor;
   const ImplicitGemm& plan = engine_.plans[static_cast<std::size_t>(step.plan)];
   info.kernel = plan.kernel_name();
+  info.refused = plan.refused();
   step.scratch_bytes =
       plan.workspace_bytes(engine_.tensor(step.in).capacity, engine_.tensor(step.out).capacity);
   if (fused.residual < 0) return step;

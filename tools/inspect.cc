@@ -11,6 +11,7 @@
 #include "tools/work/frames.h"
 #include "tools/work/options.h"
 #include "tools/work/session.h"
+#include "tools/work/stages.h"
 #include "voxgemm/error.h"
 #include "voxgemm/implicit_gemm.h"
 
@@ -25,34 +26,39 @@ struct Arguments {
   bool kernels_only = false;
 };
 
-/// Empty when a row can run here, else the reason.
-std::string why_not(const WorkOptions& work, const std::string& name) {
+/// Plans a layer of 64 -> 64 channels with a forced row. Empty when that works, else the reason.
+std::string plan_error(const WorkOptions& work, const std::string& name, DType dtype, bool non_negative) {
   ContextOptions options = work.context_options();
   options.kernels.force = name;
-  std::string reason;
-  for (const DType dtype : {DType::kInt8, DType::kFloat32, DType::kFloat16}) {
-    try {
-      Context context(options);
-      ImplicitGemmDesc desc;
-      desc.name = "probe";
-      desc.kv = 27;
-      desc.c_in = desc.c_out = 64;
-      desc.in_dtype = dtype;
-      desc.out_dtype = dtype;
-      desc.max_rows = 100000;
-      const std::size_t count = 64 * 27 * 64;
-      EpilogueParams epilogue;
-      epilogue.scale = {1.0F};
-      if (dtype == DType::kInt8) {
-        const ImplicitGemm plan(context, desc, std::vector<std::int8_t>(count), epilogue);
-      } else {
-        const ImplicitGemm plan(context, desc, std::vector<float>(count), epilogue);
-      }
-      return {};
-    } catch (const Error& error) {
-      if (reason.empty()) reason = error.what();
+  ImplicitGemmDesc desc;
+  desc.name = name;
+  desc.kv = 27;
+  desc.c_in = desc.c_out = 64;
+  desc.in_dtype = desc.out_dtype = dtype;
+  desc.input_non_negative = non_negative;
+  const std::size_t count = 64 * 27 * 64;
+  EpilogueParams epilogue;
+  epilogue.scale = {1.0F};
+  try {
+    Context context(options);
+    if (dtype == DType::kInt8) {
+      const ImplicitGemm plan(context, desc, std::vector<std::int8_t>(count), epilogue);
+    } else {
+      const ImplicitGemm plan(context, desc, std::vector<float>(count), epilogue);
     }
+  } catch (const Error& error) {
+    return error.what();
   }
+  return {};
+}
+
+/// "runs int8", "runs fp32", ..., or why the row cannot run here.
+std::string verdict(const WorkOptions& work, const std::string& name) {
+  const std::string reason = plan_error(work, name, DType::kInt8, false);
+  if (reason.empty()) return "runs int8";
+  if (plan_error(work, name, DType::kInt8, true).empty()) return "runs int8, input that is never negative";
+  if (plan_error(work, name, DType::kFloat32, false).empty()) return "runs fp32";
+  if (plan_error(work, name, DType::kFloat16, false).empty()) return "runs fp16";
   return reason;
 }
 
@@ -60,8 +66,7 @@ void print_kernels(const WorkOptions& work) {
   using enum Table::Align;
   Table table({{"implicit GEMM kernel", kLeft}, {"on this machine", kLeft}});
   for (const std::string& name : implicit_gemm_kernel_names()) {
-    const std::string reason = why_not(work, name);
-    table.row({name, reason.empty() ? "runs" : reason});
+    table.row({name, verdict(work, name)});
   }
   fmt::print("kernels of this build, best first\n{}\n", table.text());
 }
@@ -79,36 +84,10 @@ void print_refusals(const Engine& engine) {
   fmt::print("better rows that a layer refused\n{}\n", table.text());
 }
 
-/// Rows and pairs of every kernel map of one frame.
-struct Stage {
-  std::string name;
-  std::int32_t n_out = 0;
-  std::int64_t pairs = 0;
-};
-
-std::vector<Stage> stages_of(Context& context, const WorkOptions& work, const InputFrame& frame) {
-  WorkOptions plain = work;
-  plain.precision = "fp32";
-  const PreparedNetwork prepared = prepare_network(context, plain, {&frame, 1}, false);
-  Session session(context, prepared, plain, Precision::kFloat32, true);
-  std::vector<StepProfile> profile(session.engine().steps().size());
-  session.run(frame, profile);
-  std::vector<Stage> stages;
-  for (std::size_t s = 0; s < profile.size(); ++s) {
-    const StepInfo& info = session.engine().steps()[s];
-    if (info.pairs.empty() || info.kv == 0) continue;
-    if (std::any_of(stages.begin(), stages.end(),
-                    [&](const Stage& stage) { return stage.name == info.pairs; }))
-      continue;
-    stages.push_back({info.pairs, profile[s].n_out, profile[s].pairs});
-  }
-  return stages;
-}
-
 void print_comparison(const std::vector<Stage>& one, const std::string& one_name,
                       const std::vector<Stage>& two, const std::string& two_name) {
   using enum Table::Align;
-  Table table({{"kernel map", kLeft},
+  Table table({{"map", kLeft},
                {"N"},
                {"pairs"},
                {"pairs/N"},
@@ -117,15 +96,12 @@ void print_comparison(const std::vector<Stage>& one, const std::string& one_name
                {"pairs/N"},
                {"N ratio"},
                {"pairs ratio"}});
-  const auto density = [](const Stage& s) {
-    return s.n_out > 0 ? static_cast<double>(s.pairs) / s.n_out : 0.0;
-  };
   for (std::size_t i = 0; i < one.size(); ++i) {
     std::vector<std::string> cells{one[i].name, grouped(one[i].n_out), grouped(one[i].pairs),
-                                   fmt::format("{:.2f}", density(one[i]))};
+                                   fmt::format("{:.2f}", one[i].density())};
     if (i < two.size()) {
       for (const std::string& cell :
-           {grouped(two[i].n_out), grouped(two[i].pairs), fmt::format("{:.2f}", density(two[i])),
+           {grouped(two[i].n_out), grouped(two[i].pairs), fmt::format("{:.2f}", two[i].density()),
             fmt::format("{:.2f}", static_cast<double>(one[i].n_out) / std::max(two[i].n_out, 1)),
             fmt::format("{:.2f}", static_cast<double>(one[i].pairs) /
                                       static_cast<double>(std::max<std::int64_t>(two[i].pairs, 1)))}) {
@@ -138,24 +114,42 @@ void print_comparison(const std::vector<Stage>& one, const std::string& one_name
              two_name, table.text());
 }
 
+/// Scales of 1 for every value: enough to build an engine that is looked at and never run.
+ScaleTable unit_scales(Context& context, const Network& network) {
+  ScaleTable table;
+  const Engine engine = Engine::build(context, network, {}, {.precision = Precision::kFloat32});
+  for (const StepInfo& step : engine.steps()) {
+    if (!step.value.empty()) table.scale[step.value] = 1.0F;
+  }
+  return table;
+}
+
+void print_engine(const WorkOptions& work, Context& plain, const InputFrame& frame) {
+  PreparedNetwork prepared = prepare_network(plain, work, {&frame, 1}, false);
+  if (work.precision == "int8") prepared.scales = unit_scales(plain, prepared.network);
+  ContextOptions chosen = work.context_options();
+  chosen.kernels.force = work.kernel;
+  Context context(chosen);
+  const Engine engine =
+      Engine::build(context, prepared.network, prepared.scales, {.precision = work.engine_precision()});
+  fmt::print("{}\n", engine.describe());
+  print_refusals(engine);
+}
+
 void run_inspect(const Arguments& arguments) {
   const WorkOptions& work = arguments.work;
-  ContextOptions chosen = work.context_options();
-  Context context(chosen);
-  fmt::print("machine  {}\n\n", context.describe());
+  fmt::print("machine  {}\n\n", Context(work.context_options()).describe());
   print_kernels(work);
   if (arguments.kernels_only) return;
   Context plain(ContextOptions{.threads = work.threads});
   const InputFrame frame = load_frame(plain, work);
-  const PreparedNetwork prepared = prepare_network(plain, work, {&frame, 1}, work.precision == "int8");
-  chosen.kernels.force = work.kernel;
-  Context forced(chosen);
-  const Engine engine =
-      Engine::build(forced, prepared.network, prepared.scales, {.precision = work.engine_precision()});
-  fmt::print("{}\n", engine.describe());
-  print_refusals(engine);
-  const std::vector<Stage> own = stages_of(plain, work, frame);
-  if (arguments.compare.empty()) return print_comparison(own, frame.source, {}, "");
+  const auto stages = [&](const InputFrame& f) {
+    return backbone_stages(plain, f.frame, work.spatial_shape(), f.batch_size);
+  };
+  if (arguments.compare.empty()) {
+    print_engine(work, plain, frame);
+    return print_comparison(stages(frame), frame.source, {}, "");
+  }
   WorkOptions other = work;
   other.indices.clear();
   other.features.clear();
@@ -163,7 +157,7 @@ void run_inspect(const Arguments& arguments) {
   other.columns = arguments.compare_columns;
   other.dtype = arguments.compare_dtype;
   const InputFrame real = load_frame(plain, other);
-  print_comparison(own, frame.source, stages_of(plain, other, real), real.source);
+  print_comparison(stages(frame), frame.source, stages(real), real.source);
 }
 
 }  // namespace

@@ -2,39 +2,21 @@
 // non-zero exit code, and what is written is what the options say.
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
-#include <sys/wait.h>
 
 #include <algorithm>
-#include <array>
-#include <cstdio>
 #include <string>
 
+#include "tests/tools/program.h"
 #include "tests/tools/temporary_folder.h"
 #include "tools/io/points.h"
 
 namespace voxgemm::tools {
 namespace {
 
+using test::Outcome;
 using test::TemporaryFolder;
+using test::voxgemm;
 using ::testing::HasSubstr;
-
-struct Outcome {
-  int code = -1;
-  std::string out;  // standard output and standard error
-};
-
-Outcome voxgemm(const std::string& arguments) {
-  const std::string command = std::string(VOXGEMM_PROGRAM) + " " + arguments + " 2>&1";
-  std::FILE* const pipe = popen(command.c_str(), "r");
-  if (pipe == nullptr) return {};
-  Outcome outcome;
-  std::array<char, 4096> block{};
-  while (const std::size_t got = std::fread(block.data(), 1, block.size(), pipe))
-    outcome.out.append(block.data(), got);
-  const int status = pclose(pipe);
-  outcome.code = WIFEXITED(status) ? WEXITSTATUS(status) : -1;
-  return outcome;
-}
 
 /// One line, a message of ours, and a failure: not a stack trace, not a usage page.
 void expect_refused(const std::string& arguments, const std::string& text) {
@@ -49,7 +31,7 @@ void expect_refused(const std::string& arguments, const std::string& text) {
 TEST(CommandLine, HelpListsEverySubcommand) {
   const Outcome help = voxgemm("--help");
   EXPECT_EQ(help.code, 0);
-  for (const char* name : {"simulate"}) {
+  for (const char* name : {"simulate", "run", "bench", "inspect"}) {
     EXPECT_THAT(help.out, HasSubstr(name));
     const Outcome own = voxgemm(std::string(name) + " --help");
     EXPECT_EQ(own.code, 0);

@@ -51,6 +51,19 @@ InputFrame load_voxels(Context& context, const WorkOptions& options) {
   return frame;
 }
 
+/// Sensors give intensity as 0..255 or as 0..1; networks get 0..1, which also keeps one bright sign from
+/// taking the whole int8 range of the input.
+void normalize_intensity(PointCloud& cloud) {
+  const std::size_t at = cloud.columns.find('i');
+  if (at == std::string::npos) return;
+  float highest = 0.0F;
+  for (std::size_t i = at; i < cloud.values.size(); i += cloud.columns.size()) {
+    if (std::isfinite(cloud.values[i])) highest = std::max(highest, cloud.values[i]);
+  }
+  if (highest <= 1.5F) return;
+  for (std::size_t i = at; i < cloud.values.size(); i += cloud.columns.size()) cloud.values[i] /= 255.0F;
+}
+
 }  // namespace
 
 PointsView InputFrame::points() const {
@@ -89,6 +102,7 @@ InputFrame load_frame(Context& context, const WorkOptions& options) {
     frame.source = options.points;
   }
   frame.cloud = select_columns(frame.cloud, kind.columns);
+  normalize_intensity(frame.cloud);
   voxelize_frame(context, options, frame);
   if (frame.counts.voxels == 0) {
     throw Error(ErrorCode::kInvalidArgument,

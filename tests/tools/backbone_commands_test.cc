@@ -1,0 +1,204 @@
+// Proves: run, bench and inspect work end to end on a small frame, their JSON has the documented fields, and
+// the output checksum is the same for every kernel that runs here and for any number of threads.
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include <nlohmann/json.hpp>
+#include <set>
+#include <sstream>
+#include <string>
+
+#include "tests/support/test_data.h"
+#include "tests/tools/program.h"
+#include "tests/tools/temporary_folder.h"
+#include "tools/io/points.h"
+
+namespace voxgemm::tools {
+namespace {
+
+using test::Outcome;
+using test::TemporaryFolder;
+using test::voxgemm;
+using ::testing::HasSubstr;
+
+nlohmann::json read_json(const std::filesystem::path& file) {
+  const std::vector<std::byte> bytes = read_file(file);
+  return nlohmann::json::parse(std::string(reinterpret_cast<const char*>(bytes.data()), bytes.size()));
+}
+
+/// A range of 20 m by 20 m: a few thousand voxels, so that even the scalar rows are quick.
+const std::string kSmall = " --sweeps 2 --seed 3 --range -10 -10 -5 10 10 3 ";
+
+nlohmann::json run_json(const TemporaryFolder& folder, const std::string& options) {
+  const auto file = folder / "run.json";
+  std::filesystem::remove(file);
+  const Outcome outcome = voxgemm("run --repeat 2 " + kSmall + options + " --json " + file.string());
+  EXPECT_EQ(outcome.code, 0) << options << "\n" << outcome.out;
+  return outcome.code == 0 ? read_json(file) : nlohmann::json();
+}
+
+TEST(BackboneCommands, RunPrintsTheTableAndWritesPictureAndJson) {
+  const TemporaryFolder folder;
+  const Outcome outcome = voxgemm("run --repeat 2" + kSmall + "--json " + (folder / "a.json").string() +
+                                  " --png " + (folder / "a.png").string());
+  ASSERT_EQ(outcome.code, 0) << outcome.out;
+  for (const char* text : {"conv_input", "conv4.2.conv1", "GMAC/s", "SQNR dB", "voxelise", "pairs", "GEMM",
+                           "other", "output checksum", "16 -> 32"}) {
+    EXPECT_THAT(outcome.out, HasSubstr(text));
+  }
+  EXPECT_EQ(outcome.out.find('\r'), std::string::npos) << "a progress bar in a pipe";
+  EXPECT_GT(std::filesystem::file_size(folder / "a.png"), 5000U);
+  const nlohmann::json document = read_json(folder / "a.json");
+  EXPECT_EQ(document.at("schema"), "voxgemm.run");
+  EXPECT_EQ(document.at("version"), 1);
+  for (const char* key : {"machine", "backend", "threads", "network", "precision", "forced_kernel", "seed",
+                          "repeats", "input", "layers", "totals", "workspace_bytes", "output"}) {
+    EXPECT_TRUE(document.contains(key)) << key;
+  }
+  EXPECT_GT(document["input"]["voxels"], 1000);
+  EXPECT_FALSE(document["output"]["not_finite"].get<bool>());
+  EXPECT_GT(document["output"]["sqnr_db"].get<double>(), 15.0);
+  int convolutions = 0;
+  for (const nlohmann::json& layer : document["layers"]) {
+    for (const char* key : {"name", "kind", "precision", "kernel", "kernel_map", "c_in", "c_out", "kv",
+                            "n_in", "n_out", "capacity", "pairs", "median_us", "p90_us", "useful_macs",
+                            "issued_macs", "gmacs", "sqnr_db", "exact"}) {
+      EXPECT_TRUE(layer.contains(key)) << key;
+    }
+    if (layer["kv"] == 0) continue;
+    ++convolutions;
+    EXPECT_EQ(layer["useful_macs"].get<std::int64_t>(), layer["pairs"].get<std::int64_t>() *
+                                                            layer["c_in"].get<std::int64_t>() *
+                                                            layer["c_out"].get<std::int64_t>());
+    EXPECT_GE(layer["p90_us"].get<double>(), layer["median_us"].get<double>());
+  }
+  EXPECT_EQ(convolutions, 21);
+  for (const char* key :
+       {"voxelize_us", "pairs_us", "gemm_us", "other_us", "frame_median_us", "frame_p90_us"}) {
+    EXPECT_GT(document["totals"].at(key).get<double>(), 0.0) << key;
+  }
+}
+
+TEST(BackboneCommands, EveryKernelAndThreadCountGivesTheSameChecksum) {
+  const TemporaryFolder folder;
+  const Outcome kernels = voxgemm("inspect --kernels");
+  ASSERT_EQ(kernels.code, 0) << kernels.out;
+  std::set<std::string> checksums;
+  for (const char* threads : {"1", "2", "3"}) {
+    checksums.insert(
+        run_json(folder, std::string("--no-sqnr --threads ") + threads)["output"]["checksum_fnv1a64"]);
+  }
+  std::istringstream lines(kernels.out);
+  int forced = 0;
+  for (std::string line; std::getline(lines, line);) {
+    std::istringstream words(line);
+    std::string kernel;
+    words >> kernel;
+    if (!line.ends_with("runs int8")) continue;  // rows for any int8 input: they can be forced on every layer
+    ++forced;
+    const nlohmann::json document = run_json(folder, "--no-sqnr --kernel " + kernel);
+    if (document.is_null()) continue;
+    checksums.insert(document["output"]["checksum_fnv1a64"]);
+    for (const nlohmann::json& layer : document["layers"]) {
+      EXPECT_TRUE(layer["kv"] == 0 || layer["kernel"] == kernel) << layer;
+    }
+  }
+  EXPECT_GE(forced, 1) << kernels.out;
+  EXPECT_EQ(checksums.size(), 1U);
+}
+
+TEST(BackboneCommands, SecondAndFloat32Run) {
+  const TemporaryFolder folder;
+  const nlohmann::json second = run_json(folder, "--network second");
+  EXPECT_EQ(second["network"], "second");
+  const nlohmann::json fp32 = run_json(folder, "--precision fp32");
+  EXPECT_EQ(fp32["precision"], "fp32");
+  EXPECT_TRUE(fp32["output"]["sqnr_db"].is_null());
+}
+
+TEST(BackboneCommands, VoxelFilesReplacePoints) {
+  const TemporaryFolder folder;
+  Array indices;
+  indices.element = Element::kI32;
+  indices.shape = {3, 4};
+  const std::vector<std::int32_t> sites{0, 1, 20, 20, 0, 1, 20, 21, 0, 2, 21, 21};
+  indices.bytes.resize(sites.size() * 4);
+  std::memcpy(indices.bytes.data(), sites.data(), indices.bytes.size());
+  write_npy(folder / "i.npy", indices);
+  Array features;
+  features.shape = {3, 5};
+  std::vector<float> values(15, 0.5F);
+  features.bytes.resize(60);
+  std::memcpy(features.bytes.data(), values.data(), 60);
+  write_npy(folder / "f.npy", features);
+  const std::string files =
+      "--indices " + (folder / "i.npy").string() + " --features " + (folder / "f.npy").string();
+  const Outcome outcome = voxgemm("run --repeat 1 --shape 41 64 64 " + files);
+  EXPECT_EQ(outcome.code, 0) << outcome.out;
+
+  values[7] = std::numeric_limits<float>::quiet_NaN();
+  std::memcpy(features.bytes.data(), values.data(), 60);
+  write_npy(folder / "f.npy", features);
+  EXPECT_THAT(voxgemm("run " + files).out, HasSubstr("row 1, channel 2 is nan"));
+  features.shape = {5, 3};
+  write_npy(folder / "f.npy", features);
+  EXPECT_THAT(voxgemm("run " + files).out, HasSubstr("for the 3 rows of"));
+  const Outcome outside = voxgemm("run --shape 41 16 16 " + files);
+  EXPECT_EQ(outside.code, 1);
+}
+
+TEST(BackboneCommands, WrongUseGivesOneLine) {
+  const TemporaryFolder folder;
+  const auto refused = [](const std::string& arguments, const std::string& text) {
+    const Outcome outcome = voxgemm(arguments);
+    EXPECT_GT(outcome.code, 0) << arguments;
+    EXPECT_THAT(outcome.out, HasSubstr(text)) << arguments;
+  };
+  refused("run --network yolo", "yolo");
+  refused("run --precision int4", "int4");
+  refused("run --points nowhere.bin", "nowhere.bin: no such file");
+  refused("run --indices a.npy", "--features");
+  refused("run --range 1 2 3", "--range");
+  refused("run --range 5 0 0 1 1 1", "axis x runs from 5 to 1");
+  refused("run --sweeps 1 --kernel warp9", "warp9");
+  refused("run --points " + folder.file("e.bin", "").string(), "no voxels");
+  refused("bench --thread-counts 0", "--thread-counts");
+}
+
+TEST(BackboneCommands, BenchReportsPercentilesAndRatio) {
+  const TemporaryFolder folder;
+  const Outcome outcome = voxgemm("bench --frames 2 --repeat 3 --thread-counts 1,2" + kSmall + "--json " +
+                                  (folder / "b.json").string());
+  ASSERT_EQ(outcome.code, 0) << outcome.out;
+  for (const char* text : {"p50", "p90", "p99", "fp32 / this", "seed 4"})
+    EXPECT_THAT(outcome.out, HasSubstr(text));
+  const nlohmann::json document = read_json(folder / "b.json");
+  EXPECT_EQ(document.at("schema"), "voxgemm.bench");
+  EXPECT_EQ(document.at("frames").size(), 2U);
+  EXPECT_EQ(document.at("results").size(), 4U);
+}
+
+TEST(BackboneCommands, InspectShowsLayersKernelsAndMaps) {
+  const Outcome outcome = voxgemm("inspect" + kSmall);
+  ASSERT_EQ(outcome.code, 0) << outcome.out;
+  for (const char* text : {"scalar", "runs", "kernel maps", "arena", "conv3.1.conv1", "stage 4", "pairs/N"}) {
+    EXPECT_THAT(outcome.out, HasSubstr(text));
+  }
+}
+
+TEST(BackboneCommands, RealScansGiveFiniteOutputsOfGoodQuality) {
+  const std::filesystem::path data = voxgemm::test::test_data();
+  if (data.empty()) GTEST_SKIP() << "no test data (VOXGEMM_TEST_DATA)";
+  const TemporaryFolder folder;
+  const auto json = folder / "real.json";
+  const Outcome outcome = voxgemm("run --repeat 1 --columns xyzir --points " +
+                                  (data / "nuscenes_hdl32/nuscenes_n015_1532402927647951.bin").string() +
+                                  " --json " + json.string());
+  ASSERT_EQ(outcome.code, 0) << outcome.out;
+  const nlohmann::json document = read_json(json);
+  EXPECT_FALSE(document["output"]["not_finite"].get<bool>());
+  EXPECT_GE(document["output"]["sqnr_db"].get<double>(), 20.0);
+}
+
+}  // namespace
+}  // namespace voxgemm::tools

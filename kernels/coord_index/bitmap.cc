@@ -1,40 +1,40 @@
 // Occupancy bitmap with rank: one bit per cell, a summary bit per word, ranks for touched words only.
-#include "kernels/coord_index/number_words.h"
+#include "kernels/coord_index/reach.h"
 
 namespace voxgemm {
 namespace {
 
-void list_words(const CoordIndexRef& index) {
-  const std::int64_t summary_words = ((index.grid.cells() + 63) / 64 + 63) / 64;
+void mark_word(const CoordIndexRef& index, std::int64_t id) {
+  index.summary[id >> 6] |= std::uint64_t{1} << (id & 63);
+}
+
+// Lists touched words in ascending order and clears the summary. Words beyond the capacity are emptied;
+// returns the sites that they held.
+std::int64_t list_words(const CoordIndexRef& index) {
+  const std::int64_t summary_words = ((index.grid.keys() + 63) / 64 + 63) / 64;
   std::int32_t count = 0;
+  std::int64_t dropped = 0;
   for (std::int64_t s = 0; s < summary_words; ++s) {
+    if (index.summary[s] == 0) continue;
     for (std::uint64_t bits = index.summary[s]; bits != 0; bits &= bits - 1) {
       const std::int64_t id = s * 64 + std::countr_zero(bits);
       if (count < index.capacity) {
-        index.ids[count] = id;
-        ++count;
-      } else {  // no room for even one site of this word
-        index.state->wanted += std::popcount(index.words[id]);
+        index.ids[count++] = id;
+      } else {  // every listed word holds a site: no room for even one of this word
+        dropped += std::popcount(index.words[id]);
         index.words[id] = 0;
       }
     }
     index.summary[s] = 0;
   }
   index.state->num_words = count;
+  return dropped;
 }
 
 void number(const CoordIndexRef& index) {
-  index.state->wanted = 0;
-  list_words(index);
-  const std::int64_t dropped = index.state->wanted;
+  const std::int64_t dropped = list_words(index);
   number_words(index, index.state->num_words, [&](std::int32_t i) { return index.ids[i]; });
   index.state->wanted += dropped;
-}
-
-void set_bit(const CoordIndexRef& index, std::int64_t key) {
-  const std::int64_t id = key >> 6;
-  index.words[id] |= std::uint64_t{1} << (key & 63);
-  index.summary[id >> 6] |= std::uint64_t{1} << (id & 63);
 }
 
 void clear(const CoordIndexRef& index) noexcept {
@@ -42,47 +42,72 @@ void clear(const CoordIndexRef& index) noexcept {
   index.state->num_words = 0;
 }
 
-InsertResult insert_rows(const CoordIndexRef& index, const std::int32_t* indices, std::int32_t n) noexcept {
-  InsertResult result;
-  const std::int32_t columns = 1 + index.grid.ndim;
+// Sets the bits of rows [0, n) until one is bad. True when keys ascend.
+template <typename KeyOf>
+bool set_rows(const CoordIndexRef& index, std::int32_t n, InsertResult& result, KeyOf&& key_of) {
   std::int64_t last = -1;
   bool canonical = true;
   for (std::int32_t i = 0; i < n; ++i) {
     std::int64_t key = 0;
-    if (!key_of_row(index.grid, indices + static_cast<std::int64_t>(i) * columns, key)) {
+    if (!key_of(i, key)) {
       result.out_of_range_row = i;
       break;
     }
-    if ((index.words[key >> 6] >> (key & 63) & 1) != 0) {
+    std::uint64_t& word = index.words[key >> 6];
+    const std::uint64_t bit = std::uint64_t{1} << (key & 63);
+    if ((word & bit) != 0) {
       result.duplicate_row = i;
       break;
     }
-    canonical = canonical && key > last;
+    word |= bit;
+    mark_word(index, key >> 6);
+    canonical &= key > last;
     last = key;
-    set_bit(index, key);
+    index.keys_of_rows[i] = key;
+  }
+  return canonical;
+}
+
+InsertResult insert_rows(const CoordIndexRef& index, const std::int32_t* indices, std::int32_t n) noexcept {
+  InsertResult result;
+  const KeyGrid& grid = index.grid;
+  bool canonical = true;
+  if (grid.ndim == 3) {  // the common case without loops over axes
+    canonical = set_rows(index, n, result, [&](std::int32_t i, std::int64_t& key) {
+      const std::int32_t* row = indices + static_cast<std::int64_t>(i) * 4;
+      const auto below = [](std::int32_t v, std::int32_t limit) {
+        return static_cast<std::uint32_t>(v) < static_cast<std::uint32_t>(limit);
+      };
+      key =
+          grid.origin + row[0] * grid.batch_pitch + row[1] * grid.pitch[1] + row[2] * grid.pitch[2] + row[3];
+      return below(row[0], grid.batch) & below(row[1], grid.extent[1]) & below(row[2], grid.extent[2]) &
+             below(row[3], grid.extent[3]);
+    });
+  } else {
+    canonical = set_rows(index, n, result, [&](std::int32_t i, std::int64_t& key) {
+      return key_of_row(grid, indices + static_cast<std::int64_t>(i) * (1 + grid.ndim), key);
+    });
   }
   number(index);
-  index.state->canonical = canonical ? 1 : 0;
   if (result.out_of_range_row >= 0 || result.duplicate_row >= 0) {
     clear(index);
     *index.state = {};
     return result;
   }
-  if (!canonical) write_row_of_rank(index, indices, n);
+  index.state->canonical = canonical ? 1 : 0;
+  for (std::int32_t i = 0; i < n && !canonical; ++i) {
+    const std::int64_t key = index.keys_of_rows[i];
+    const std::uint64_t below = (std::uint64_t{1} << (key & 63)) - 1;
+    index.row_of_rank[index.ranks[2 * (key >> 6)] + std::popcount(index.words[key >> 6] & below)] = i;
+  }
   return result;
 }
 
 void insert_reached(const CoordIndexRef& index, const CoordIndexRef& from, const Relation& reach) noexcept {
-  Site site{};
-  std::int32_t row[1 + kAxes];
-  for (std::int32_t i = 0; i < from.state->num_words; ++i) {
-    const std::uint64_t bits = from.words[from.summary != nullptr ? from.ids[i] : i];
-    for (std::uint64_t word = bits; word != 0; word &= word - 1) {
-      write_row(from.grid, from.ids[i] * 64 + std::countr_zero(word), row);
-      const std::int32_t b = read_site(row, from.grid.ndim, site);
-      for_each_source(reach, b, site, [&](std::int32_t, std::int64_t key) { set_bit(index, key); });
-    }
-  }
+  for_each_reached(from, reach, [&](std::int64_t id, std::uint64_t bits) {
+    index.words[id] |= bits;
+    mark_word(index, id);
+  });
   number(index);
 }
 

@@ -5,7 +5,8 @@
 
 namespace voxgemm {
 
-/// Ranks of the listed words (word_at(i) = its storage), cut to the capacity: bits past it are cleared.
+/// Ranks of the listed words (word_at(i) = place of their storage), cut to the capacity: bits past it are
+/// cleared.
 template <typename WordAt>
 void number_words(const CoordIndexRef& index, std::int32_t num_words, WordAt&& word_at) {
   std::int64_t total = 0;
@@ -13,13 +14,15 @@ void number_words(const CoordIndexRef& index, std::int32_t num_words, WordAt&& w
     const std::int64_t at = word_at(i);
     std::uint64_t& word = index.words[at];
     const std::int32_t bits = std::popcount(word);
-    index.ranks[at] = static_cast<std::int32_t>(total < index.capacity ? total : index.capacity);
-    total += bits;
-    if (total > index.capacity) {  // keep the smallest keys
-      std::int64_t surplus = total - index.capacity;
+    if (total + bits > index.capacity) {  // keep the smallest keys
+      std::int64_t surplus = total + bits - index.capacity;
       for (; surplus > 0 && word != 0; --surplus)
         word &= ~(std::uint64_t{1} << (63 - std::countl_zero(word)));
     }
+    const auto first = static_cast<std::int32_t>(total < index.capacity ? total : index.capacity);
+    index.ranks[2 * at] = first;
+    index.ranks[2 * at + 1] = first + std::popcount(static_cast<std::uint32_t>(word));
+    total += bits;
   }
   index.state->wanted = total;
   index.state->count = static_cast<std::int32_t>(total < index.capacity ? total : index.capacity);
@@ -27,25 +30,49 @@ void number_words(const CoordIndexRef& index, std::int32_t num_words, WordAt&& w
   index.state->canonical = 1;
 }
 
+/// Decodes ascending keys; divides only where a line ends.
+class LineCursor {
+ public:
+  explicit LineCursor(const KeyGrid& grid) : grid_(grid) {}
+  /// Moves to an active key's line. True when the line changed.
+  bool seek(std::int64_t key) {
+    if (key >= begin_ && key < begin_ + grid_.extent[kAxes - 1]) return false;
+    batch = grid_.decode(key, site);
+    begin_ = key - site[kAxes - 1];
+    return true;
+  }
+  /// Key of the line's first cell, and one past its last.
+  [[nodiscard]] std::int64_t begin() const { return begin_; }
+  [[nodiscard]] std::int64_t end() const { return begin_ + grid_.extent[kAxes - 1]; }
+
+  std::int32_t batch = 0;
+  Site site{};  // last axis: of the key that changed the line
+
+ private:
+  const KeyGrid& grid_;
+  std::int64_t begin_ = -(std::int64_t{1} << 62);  // no key is on this line
+};
+
 /// Coordinates of all sites in rank order.
 template <typename WordAt>
 void write_word_sites(const CoordIndexRef& index, std::int32_t* indices, WordAt&& word_at) {
-  const std::int32_t columns = 1 + index.grid.ndim;
+  LineCursor line(index.grid);
+  const std::int32_t ndim = index.grid.ndim;
   for (std::int32_t i = 0; i < index.state->num_words; ++i) {
     for (std::uint64_t word = index.words[word_at(i)]; word != 0; word &= word - 1) {
-      write_row(index.grid, index.ids[i] * 64 + std::countr_zero(word), indices);
-      indices += columns;
+      const std::int64_t key = index.ids[i] * 64 + std::countr_zero(word);
+      line.seek(key);
+      line.site[kAxes - 1] = static_cast<std::int32_t>(key - line.begin());
+      if (ndim == 3) {
+        indices[0] = line.batch;
+        indices[1] = line.site[1];
+        indices[2] = line.site[2];
+        indices[3] = line.site[3];
+      } else {
+        write_site(line.batch, line.site, ndim, indices);
+      }
+      indices += 1 + ndim;
     }
-  }
-}
-
-/// row_of_rank for rows in any order.
-inline void write_row_of_rank(const CoordIndexRef& index, const std::int32_t* indices, std::int32_t n) {
-  const std::int32_t columns = 1 + index.grid.ndim;
-  for (std::int32_t i = 0; i < n; ++i) {
-    std::int64_t key = 0;
-    key_of_row(index.grid, indices + static_cast<std::int64_t>(i) * columns, key);
-    index.row_of_rank[find_rank(index, key)] = i;
   }
 }
 

@@ -10,17 +10,37 @@ namespace voxgemm {
 inline constexpr int kAxes = 4;
 using Site = std::array<std::int32_t, kAxes>;
 
-/// Extents of a level, outermost axis first. Key of a site: ((b*S0 + a0)*S1 + a1)*S2 + a2)*S3 + a3, < 2^63.
+/// Extents of a level, outermost axis first, and where its sites lie among the keys:
+/// key = origin + b*batch_pitch + sum of a_i*pitch[i] < 2^63, ascending with (b, a0, .., a3). Each axis is
+/// followed by halo[i] cells that stay empty, so that a neighbour up to halo[i] cells outside has a key of
+/// its own too.
 struct KeyGrid {
   std::int32_t batch = 1;
   std::int32_t ndim = kAxes;  ///< axes stored in `indices`: the last ndim of `extent`
-  Site extent{1, 1, 1, 1};
+  // Plain arrays here and below: files compiled for an instruction set read them.
+  std::int32_t extent[kAxes] = {1, 1, 1, 1};
+  std::int32_t halo[kAxes] = {0, 0, 0, 0};
+  std::int64_t pitch[kAxes] = {1, 1, 1, 1};
+  std::int64_t batch_pitch = 1;
+  std::int64_t origin = 0;
 
-  [[nodiscard]] std::int64_t line(std::int32_t b, std::int32_t a0, std::int32_t a1, std::int32_t a2) const {
-    return ((static_cast<std::int64_t>(b) * extent[0] + a0) * extent[1] + a1) * extent[2] + a2;
+  [[nodiscard]] std::int64_t key(std::int32_t b, const Site& s) const {
+    return origin + b * batch_pitch + s[0] * pitch[0] + s[1] * pitch[1] + s[2] * pitch[2] + s[3];
   }
-  [[nodiscard]] std::int64_t cells() const {
-    return static_cast<std::int64_t>(batch) * extent[0] * extent[1] * extent[2] * extent[3];
+  /// One past the largest key that anybody may ask for.
+  [[nodiscard]] std::int64_t keys() const { return origin + batch * batch_pitch; }
+  /// Batch and site of an active key.
+  [[nodiscard]] std::int32_t decode(std::int64_t k, Site& s) const {
+    std::int64_t rest = k - origin;
+    const std::int64_t b = rest / batch_pitch;
+    rest -= b * batch_pitch;
+    for (int a = 0; a + 1 < kAxes; ++a) {
+      const std::int64_t c = rest / pitch[a];
+      rest -= c * pitch[a];
+      s[static_cast<std::size_t>(a)] = static_cast<std::int32_t>(c);
+    }
+    s[kAxes - 1] = static_cast<std::int32_t>(rest);
+    return static_cast<std::int32_t>(b);
   }
 };
 
@@ -48,13 +68,19 @@ struct AxisRelation {
 
 /// All axes of a map, seen from its targets. Offset index k is row-major over the kernel, last axis fastest.
 struct Relation {
-  std::array<AxisRelation, kAxes> axis{};
+  AxisRelation axis[kAxes] = {};
   KeyGrid source{};
 
   [[nodiscard]] std::int32_t kv() const {
     return axis[0].kernel * axis[1].kernel * axis[2].kernel * axis[3].kernel;
   }
 };
+
+/// Writes a row of `indices` ([1+ndim], batch first).
+inline void write_site(std::int32_t b, const Site& site, std::int32_t ndim, std::int32_t* row) {
+  row[0] = b;
+  for (std::int32_t a = 0; a < ndim; ++a) row[1 + a] = site[static_cast<std::size_t>(kAxes - ndim + a)];
+}
 
 /// Reads a row of `indices` ([1+ndim], batch first) into batch and padded site.
 inline std::int32_t read_site(const std::int32_t* row, std::int32_t ndim, Site& site) {
@@ -87,7 +113,7 @@ void for_each_source(const Relation& rel, std::int32_t b, const Site& t, Visit&&
           k += ax[3].kernel;
           continue;
         }
-        const std::int64_t base = rel.source.line(b, s0, s1, s2) * rel.source.extent[3];
+        const std::int64_t base = rel.source.key(b, {s0, s1, s2, 0});
         for (std::int32_t r3 = 0; r3 < ax[3].kernel; ++r3, ++k) {
           const std::int32_t s3 = ax[3].source(t[3], r3);
           if (s3 >= 0) visit(k, base + s3);

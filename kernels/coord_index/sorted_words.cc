@@ -1,43 +1,96 @@
-// Sorted words: keys are sorted and merged into words of 64; memory follows the sites, not the grid.
+// Sorted words: keys are sorted and merged into words of 64; memory follows the sites, not the grid. A
+// directory by the top bits of a word's number keeps look-ups short.
 #include <algorithm>
 
-#include "kernels/coord_index/number_words.h"
+#include "kernels/coord_index/reach.h"
 
 namespace voxgemm {
 namespace {
 
-std::int64_t* keys_of(const CoordIndexRef& index) { return reinterpret_cast<std::int64_t*>(index.scratch); }
+struct KeyRow {
+  std::int64_t key;
+  std::int32_t row;
+};
 
-// Ascending keys, repeats allowed -> words, cut to the capacity.
-void merge_keys(const CoordIndexRef& index, const std::int64_t* keys, std::int64_t n) {
-  std::int32_t count = 0;
-  std::int64_t dropped = 0;
-  std::int64_t last = -1;
-  for (std::int64_t i = 0; i < n; ++i) {
-    const std::int64_t key = keys[i];
-    if (key == last) continue;
-    const bool new_word = count == 0 || index.ids[count - 1] != key >> 6;
-    last = key;
-    if (dropped > 0 || (new_word && count == index.capacity)) {
-      ++dropped;
-      continue;
+struct WordBits {
+  std::int64_t id;
+  std::uint64_t bits;
+};
+
+// Stable radix sort by key(entry) < limit, 11 bits a pass. Returns where the result is: `data` or `other`.
+template <typename T, typename Key>
+T* radix_sort(T* data, T* other, std::int64_t n, std::int64_t limit, Key&& key) {
+  constexpr std::int32_t kBits = 11;
+  constexpr std::int64_t kMask = (1 << kBits) - 1;
+  for (std::int32_t shift = 0; shift < 63 && limit >> shift > 0; shift += kBits) {
+    std::int64_t place[kMask + 1] = {};
+    for (std::int64_t i = 0; i < n; ++i) ++place[key(data[i]) >> shift & kMask];
+    std::int64_t sum = 0;
+    for (std::int64_t& p : place) {
+      const std::int64_t count = p;
+      p = sum;
+      sum += count;
     }
-    if (new_word) {
-      index.ids[count] = key >> 6;
-      index.words[count] = 0;
-      ++count;
-    }
-    index.words[count - 1] |= std::uint64_t{1} << (key & 63);
+    for (std::int64_t i = 0; i < n; ++i) other[place[key(data[i]) >> shift & kMask]++] = data[i];
+    std::swap(data, other);
   }
-  number_words(index, count, [](std::int32_t i) { return i; });
-  index.state->wanted += dropped;
+  return data;
 }
 
+// Ranks and directory of words [0, count).
+void number(const CoordIndexRef& index, std::int32_t count, std::int64_t dropped) {
+  number_words(index, count, [](std::int32_t i) { return i; });
+  index.state->wanted += dropped;
+  std::int32_t shift = 0;
+  while (index.grid.keys() >> 6 >> shift >= kDirectorySlots) ++shift;
+  index.state->directory_shift = shift;
+  std::int64_t slot = 0;
+  for (std::int32_t i = 0; i < count; ++i) {
+    for (; slot <= index.ids[i] >> shift; ++slot) index.directory[slot] = i;
+  }
+  for (; slot < kDirectorySlots + 2; ++slot) index.directory[slot] = count;
+}
+
+// Collects ascending ids, equal ones merged; words without room are only counted.
+class WordMerger {
+ public:
+  explicit WordMerger(const CoordIndexRef& index) : index_(index) {}
+  void add(std::int64_t id, std::uint64_t bits) {
+    if (id == last_) {
+      (count_ < 0 ? spare_ : index_.words[count_ - 1]) |= bits;
+      return;
+    }
+    last_ = id;
+    flush_spare();
+    if (count_ < 0 || count_ == index_.capacity) {
+      full_ = full_ < 0 ? count_ : full_;
+      count_ = -1;
+      spare_ = bits;
+      return;
+    }
+    index_.ids[count_] = id;
+    index_.words[count_] = bits;
+    ++count_;
+  }
+  void finish() {
+    flush_spare();
+    number(index_, count_ < 0 ? full_ : count_, dropped_);
+  }
+
+ private:
+  void flush_spare() {
+    dropped_ += std::popcount(spare_);
+    spare_ = 0;
+  }
+  const CoordIndexRef& index_;
+  std::int64_t last_ = -1;
+  std::int32_t count_ = 0;   // words held, or -1 once there is no room
+  std::int32_t full_ = -1;   // words held when room ran out
+  std::uint64_t spare_ = 0;  // word that is only counted
+  std::int64_t dropped_ = 0;
+};
+
 InsertResult insert_rows(const CoordIndexRef& index, const std::int32_t* indices, std::int32_t n) noexcept {
-  struct KeyRow {
-    std::int64_t key;
-    std::int32_t row;
-  };
   InsertResult result;
   auto* pairs = reinterpret_cast<KeyRow*>(index.scratch);
   const std::int32_t columns = 1 + index.grid.ndim;
@@ -53,9 +106,8 @@ InsertResult insert_rows(const CoordIndexRef& index, const std::int32_t* indices
     pairs[valid] = {key, valid};
   }
   if (!canonical) {
-    std::sort(pairs, pairs + valid, [](const KeyRow& a, const KeyRow& b) {
-      return a.key != b.key ? a.key < b.key : a.row < b.row;
-    });
+    pairs = radix_sort(pairs, pairs + index.capacity, valid, index.grid.keys(),
+                       [](const KeyRow& p) { return p.key; });
     for (std::int32_t i = 1; i < valid; ++i) {
       if (pairs[i].key != pairs[i - 1].key) continue;
       if (result.duplicate_row < 0 || pairs[i].row < result.duplicate_row)
@@ -65,31 +117,28 @@ InsertResult insert_rows(const CoordIndexRef& index, const std::int32_t* indices
   if (result.duplicate_row >= 0) result.out_of_range_row = -1;  // the earlier row is the one reported
   if (result.out_of_range_row >= 0 || result.duplicate_row >= 0) {
     *index.state = {};
+    number(index, 0, 0);
     return result;
   }
-  for (std::int32_t i = 0; i < n && !canonical; ++i) index.row_of_rank[i] = pairs[i].row;
-  auto* keys = reinterpret_cast<std::int64_t*>(pairs + n);
-  for (std::int32_t i = 0; i < n; ++i) keys[i] = pairs[i].key;
-  merge_keys(index, keys, n);
+  WordMerger merger(index);
+  for (std::int32_t i = 0; i < n; ++i) {
+    if (!canonical) index.row_of_rank[i] = pairs[i].row;
+    merger.add(pairs[i].key >> 6, std::uint64_t{1} << (pairs[i].key & 63));
+  }
+  merger.finish();
   index.state->canonical = canonical ? 1 : 0;
   return result;
 }
 
 void insert_reached(const CoordIndexRef& index, const CoordIndexRef& from, const Relation& reach) noexcept {
-  auto* keys = keys_of(index);
+  auto* words = reinterpret_cast<WordBits*>(index.scratch);
   std::int64_t n = 0;
-  Site site{};
-  std::int32_t row[1 + kAxes];
-  for (std::int32_t i = 0; i < from.state->num_words; ++i) {
-    const std::uint64_t bits = from.words[from.summary != nullptr ? from.ids[i] : i];
-    for (std::uint64_t word = bits; word != 0; word &= word - 1) {
-      write_row(from.grid, from.ids[i] * 64 + std::countr_zero(word), row);
-      const std::int32_t b = read_site(row, from.grid.ndim, site);
-      for_each_source(reach, b, site, [&](std::int32_t, std::int64_t key) { keys[n++] = key; });
-    }
-  }
-  std::sort(keys, keys + n);
-  merge_keys(index, keys, n);
+  for_each_reached(from, reach, [&](std::int64_t id, std::uint64_t bits) { words[n++] = {id, bits}; });
+  words =
+      radix_sort(words, words + n, n, (index.grid.keys() >> 6) + 1, [](const WordBits& w) { return w.id; });
+  WordMerger merger(index);
+  for (std::int64_t i = 0; i < n; ++i) merger.add(words[i].id, words[i].bits);
+  merger.finish();
 }
 
 void write_sites(const CoordIndexRef& index, std::int32_t* indices) noexcept {

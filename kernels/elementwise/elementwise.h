@@ -47,7 +47,7 @@ std::span<const ElementwiseKernel> elementwise_kernels();
 
 void scalar_elementwise(const ElementwiseArgs&, RowRange, Exec) noexcept;
 void avx2_elementwise(const ElementwiseArgs&, RowRange, Exec) noexcept;
-void avx512vnni_elementwise(const ElementwiseArgs&, RowRange, Exec) noexcept;
+void avx512_elementwise(const ElementwiseArgs&, RowRange, Exec) noexcept;
 void sm80_elementwise(const ElementwiseArgs&, RowRange, Exec) noexcept;
 
 }  // namespace voxgemm

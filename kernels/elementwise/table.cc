@@ -6,6 +6,8 @@ namespace voxgemm {
 namespace {
 
 constexpr auto kElementwiseKernels = std::to_array<ElementwiseKernel>({
+    {"avx512_elementwise", Isa::kAvx512, avx512_elementwise},
+    {"avx2_elementwise", Isa::kAvx2, avx2_elementwise},
 #ifdef VOXGEMM_WITH_CUDA
     {"sm80_elementwise", Isa::kSm80, sm80_elementwise},
 #endif

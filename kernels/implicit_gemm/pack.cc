@@ -7,21 +7,38 @@
 namespace voxgemm::implicit_gemm {
 namespace {
 
+// Depth of a step and what c_in is rounded up to.
+struct Layout {
+  std::int32_t depth = 1;
+  std::int32_t channel_multiple = 1;
+
+  [[nodiscard]] std::int32_t c_in(const ImplicitGemmProblem& p) const {
+    return num_steps(p.c_in, channel_multiple) * channel_multiple;
+  }
+};
+
+constexpr Layout kBytes4{4, 1};
+constexpr Layout kBytes4By64{4, 64};
+constexpr Layout kWords2{2, 1};
+constexpr Layout kFloats{1, 1};
+
 template <typename Weight>
-std::size_t packed_bytes(const ImplicitGemmProblem& p, std::int32_t depth) {
-  return static_cast<std::size_t>(offset_weights(p.c_in, depth, num_units(p.c_out)) * p.kv) * sizeof(Weight);
+std::size_t packed_bytes(const ImplicitGemmProblem& p, Layout layout) {
+  return static_cast<std::size_t>(offset_weights(layout.c_in(p), layout.depth, num_units(p.c_out)) * p.kv) *
+         sizeof(Weight);
 }
 
 // Every weight through `convert`; padding channels stay 0, so that what they multiply does not count.
 template <typename From, typename Weight, typename F>
-void pack(const ImplicitGemmProblem& p, std::int32_t depth, const void* krsc, void* packed, F&& convert) {
+void pack(const ImplicitGemmProblem& p, Layout layout, const void* krsc, void* packed, F&& convert) {
   const auto* from = static_cast<const From*>(krsc);
   auto* to = static_cast<Weight*>(packed);
-  std::memset(packed, 0, packed_bytes<Weight>(p, depth));
+  std::memset(packed, 0, packed_bytes<Weight>(p, layout));
   for (std::int32_t n = 0; n < p.c_out; ++n) {
     for (std::int32_t k = 0; k < p.kv; ++k) {
       for (std::int32_t c = 0; c < p.c_in; ++c) {
-        to[weight_at(p.kv, p.c_in, p.c_out, depth, n, k, c)] = static_cast<Weight>(convert(*from++));
+        to[weight_at(p.kv, layout.c_in(p), p.c_out, layout.depth, n, k, c)] =
+            static_cast<Weight>(convert(*from++));
       }
     }
   }
@@ -29,26 +46,38 @@ void pack(const ImplicitGemmProblem& p, std::int32_t depth, const void* krsc, vo
 
 }  // namespace
 
-std::size_t bytes4_packed_bytes(const ImplicitGemmProblem& p) { return packed_bytes<std::int8_t>(p, 4); }
+std::size_t bytes4_packed_bytes(const ImplicitGemmProblem& p) {
+  return packed_bytes<std::int8_t>(p, kBytes4);
+}
 
 void bytes4_pack_biased(const ImplicitGemmProblem& p, const void* krsc, void* packed) {
-  pack<std::int8_t, std::uint8_t>(p, 4, krsc, packed, [](int w) { return w + 128; });
+  pack<std::int8_t, std::uint8_t>(p, kBytes4, krsc, packed, [](int w) { return w + 128; });
 }
 
 void bytes4_pack(const ImplicitGemmProblem& p, const void* krsc, void* packed) {
-  pack<std::int8_t, std::int8_t>(p, 4, krsc, packed, [](int w) { return w; });
+  pack<std::int8_t, std::int8_t>(p, kBytes4, krsc, packed, [](int w) { return w; });
 }
 
-std::size_t words2_packed_bytes(const ImplicitGemmProblem& p) { return packed_bytes<std::int16_t>(p, 2); }
+std::size_t bytes4_by64_packed_bytes(const ImplicitGemmProblem& p) {
+  return packed_bytes<std::int8_t>(p, kBytes4By64);
+}
+
+void bytes4_by64_pack(const ImplicitGemmProblem& p, const void* krsc, void* packed) {
+  pack<std::int8_t, std::int8_t>(p, kBytes4By64, krsc, packed, [](int w) { return w; });
+}
+
+std::size_t words2_packed_bytes(const ImplicitGemmProblem& p) {
+  return packed_bytes<std::int16_t>(p, kWords2);
+}
 
 void words2_pack(const ImplicitGemmProblem& p, const void* krsc, void* packed) {
-  pack<std::int8_t, std::int16_t>(p, 2, krsc, packed, [](int w) { return w; });
+  pack<std::int8_t, std::int16_t>(p, kWords2, krsc, packed, [](int w) { return w; });
 }
 
-std::size_t floats_packed_bytes(const ImplicitGemmProblem& p) { return packed_bytes<float>(p, 1); }
+std::size_t floats_packed_bytes(const ImplicitGemmProblem& p) { return packed_bytes<float>(p, kFloats); }
 
 void floats_pack(const ImplicitGemmProblem& p, const void* krsc, void* packed) {
-  pack<float, float>(p, 1, krsc, packed, [](float w) { return w; });
+  pack<float, float>(p, kFloats, krsc, packed, [](float w) { return w; });
 }
 
 }  // namespace voxgemm::implicit_gemm

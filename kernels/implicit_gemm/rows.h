@@ -16,6 +16,8 @@ std::size_t bytes4_packed_bytes(const ImplicitGemmProblem& problem);
 void bytes4_pack_biased(const ImplicitGemmProblem& problem, const void* krsc,
                         void* packed);  // w + 128, unsigned
 void bytes4_pack(const ImplicitGemmProblem& problem, const void* krsc, void* packed);
+std::size_t bytes4_by64_packed_bytes(const ImplicitGemmProblem& problem);  // c_in rounded up to 64
+void bytes4_by64_pack(const ImplicitGemmProblem& problem, const void* krsc, void* packed);
 std::size_t words2_packed_bytes(const ImplicitGemmProblem& problem);
 void words2_pack(const ImplicitGemmProblem& problem, const void* krsc, void* packed);
 std::size_t floats_packed_bytes(const ImplicitGemmProblem& problem);
@@ -25,6 +27,9 @@ void floats_pack(const ImplicitGemmProblem& problem, const void* krsc, void* pac
 void avx512vnni_run(const ImplicitGemmArgs& args, RowRange tiles, Exec exec) noexcept;
 void avx512vnni_u8_run(const ImplicitGemmArgs& args, RowRange tiles, Exec exec) noexcept;
 void avx512vnni_prepare(const ImplicitGemmPrepare& args, RowRange rows, Exec exec) noexcept;
+
+// amx.cc
+void amx_run(const ImplicitGemmArgs& args, RowRange tiles, Exec exec) noexcept;
 
 // avx512_f32.cc, avx2.cc, avx2_f32.cc
 void avx512_f32_run(const ImplicitGemmArgs& args, RowRange tiles, Exec exec) noexcept;

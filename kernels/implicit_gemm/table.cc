@@ -25,6 +25,14 @@ const char* needs_non_negative_int8(const Problem& p) {
 }
 
 constexpr std::array kRows{
+    ImplicitGemmKernel{.name = "amx_32x32x64",
+                       .isa = Isa::kAmxInt8,
+                       .tile = {32, 32, 64},
+                       .forms = kTilePairs,
+                       .rejects = needs_int8,
+                       .packed_bytes = implicit_gemm::bytes4_by64_packed_bytes,
+                       .pack = implicit_gemm::bytes4_by64_pack,
+                       .run = implicit_gemm::amx_run},
 #ifdef VOXGEMM_WITH_CUDA
     implicit_gemm::sm80_row<std::int8_t, 32, 64, 64>("sm80_32x64x64"),
     implicit_gemm::sm80_row<std::int8_t, 16, 64, 64>("sm80_16x64x64"),

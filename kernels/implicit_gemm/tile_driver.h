@@ -1,11 +1,11 @@
 // The loop that all vector rows share: sub-tiles, channel blocks, offsets, then the epilogue. What differs is
 // a policy P:
 //   using Sum                              std::int32_t or float
-//   kDepth, kRowSums                       channels of a step; whether 128 * row sums must be taken off
-//   using Weight                           element of the packed weights
-//   using List                             void (*)(const PairOperands<Weight>&, const PairList&)
-//   static List list(problem, units)       multiplies the pairs of one offset
-//   static void finish(args, block, units) epilogue
+//   kDepth, kChannelMultiple               channels of a step; what c_in is rounded up to in the packed
+//   weights kRowSums                               whether 128 * row sums must be taken off using Weight
+//   element of the packed weights using List                             void (*)(const
+//   PairOperands<Weight>&, const PairList&) static List list(problem, units)       multiplies the pairs of
+//   one offset static void finish(args, block, units) epilogue
 // ISA files only.
 #pragma once
 
@@ -44,6 +44,7 @@ void run_sub_tile(const ImplicitGemmArgs& a, TileCursor& cursor, std::int64_t ti
   o.weights = static_cast<const typename P::Weight*>(a.weights);
   o.c_in = a.problem.c_in;
   o.steps = num_steps(a.problem.c_in, P::kDepth);
+  const std::int32_t packed_c_in = num_steps(o.c_in, P::kChannelMultiple) * P::kChannelMultiple;
   if (P::kRowSums) __builtin_memset(corrections, 0, sizeof(std::int32_t) * static_cast<std::size_t>(rows));
   for (std::int32_t b = 0; b < num_blocks(c_out); ++b) {
     o.units = block_units(c_out, b);
@@ -51,7 +52,8 @@ void run_sub_tile(const ImplicitGemmArgs& a, TileCursor& cursor, std::int64_t ti
     const auto multiply = P::list(o);
     __builtin_memset(acc, 0, sizeof(Sum) * static_cast<std::size_t>(rows * row_width));
     o.acc = acc - begin * row_width;
-    for (std::int32_t k = 0; k < a.problem.kv; ++k, o.weights += offset_weights(o.c_in, P::kDepth, o.units)) {
+    for (std::int32_t k = 0; k < a.problem.kv;
+         ++k, o.weights += offset_weights(packed_c_in, P::kDepth, o.units)) {
       const PairList list = cursor.take(k, end);
       if (list.count == 0) continue;
       multiply(o, list);

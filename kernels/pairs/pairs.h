@@ -14,8 +14,32 @@
 
 namespace voxgemm {
 
+inline constexpr std::int32_t kMaxTapWidth = 8;
+inline constexpr std::int32_t kMaxTapPhases = 64;
+
+/// Up to eight offsets whose sources are consecutive keys: one read of the occupancy bits answers them all.
+/// Bit j of the window at (base of the target + delta) is offset first_k + j*step.
+struct TapGroup {
+  std::int64_t delta = 0;
+  std::int32_t first_k = 0;
+  std::int32_t width = 1;
+  std::int32_t step = 1;
+};
+
+/// A relation in terms of keys. Per axis, q = floor((t*mul + offset) / div) and the phase is the remainder;
+/// the base of a target is the source grid's key of its q. Groups [phase_begin[f], phase_begin[f+1]) serve
+/// the targets whose phases number f (row-major over div).
+struct Taps {
+  const TapGroup* groups = nullptr;           // [num_groups]
+  std::int32_t num_groups = 0;                // 0 = the halo is too narrow, or too many phases
+  const std::int32_t* phase_begin = nullptr;  // [phases + 1]
+  std::int32_t phases = 1;
+};
+
 struct PairsProblem {
+  std::int32_t kv = 1;
   Relation relation{};  // target -> source
+  Taps taps{};
   std::int32_t target_ndim = 3;
   bool direct = false;  // the source index is a bitmap
 };
@@ -27,7 +51,7 @@ struct PairsArgs {
   std::int32_t num_targets = 0;
   // Tile form: tiles of tile_rows targets.
   std::int32_t tile_rows = 0;
-  std::int32_t* start = nullptr;      // [tiles*kv + 1]; count_tiles leaves counts, fill_tiles reads starts
+  std::int32_t* start = nullptr;      // [tiles*kv + 1]
   std::int32_t* in_rows = nullptr;    // [pairs]
   std::uint16_t* out_rows = nullptr;  // [pairs] target - tile*tile_rows
   // Table form.
@@ -41,8 +65,11 @@ struct PairsKernel {
   std::string_view name;
   Isa isa = Isa::kScalar;
   const char* (*rejects)(const PairsProblem&) = nullptr;
-  void (*count_tiles)(const PairsArgs&, RowRange tiles) noexcept = nullptr;
-  void (*fill_tiles)(const PairsArgs&, RowRange tiles) noexcept = nullptr;
+  // Pairs of the tiles.
+  std::int64_t (*count_tiles)(const PairsArgs&, RowRange tiles) noexcept = nullptr;
+  // Writes start, in_rows and out_rows of the tiles, whose first pair is number `first`; returns one past the
+  // last.
+  std::int32_t (*fill_tiles)(const PairsArgs&, RowRange tiles, std::int32_t first) noexcept = nullptr;
   void (*fill_table)(const PairsArgs&, RowRange targets) noexcept = nullptr;
 };
 

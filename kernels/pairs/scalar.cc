@@ -21,39 +21,43 @@ void for_each_pair(const PairsArgs& a, std::int64_t target, Visit&& visit) {
 
 }  // namespace
 
-const char* pairs_scalar_rejects(const PairsProblem& /*problem*/) { return nullptr; }
-
-void pairs_scalar_count_tiles(const PairsArgs& a, RowRange tiles) noexcept {
-  const std::int64_t kv = a.problem.relation.kv();
-  for (std::int64_t t = tiles.begin; t < tiles.end; ++t) {
-    std::int32_t* counts = a.start + t * kv;
-    std::fill_n(counts, kv, 0);
-    const std::int64_t end = std::min<std::int64_t>((t + 1) * a.tile_rows, a.num_targets);
-    for (std::int64_t i = t * a.tile_rows; i < end; ++i) {
-      for_each_pair(a, i, [&](std::int32_t k, std::int32_t) { ++counts[k]; });
-    }
+std::int64_t pairs_scalar_count_tiles(const PairsArgs& a, RowRange tiles) noexcept {
+  const std::int64_t end = std::min<std::int64_t>(tiles.end * a.tile_rows, a.num_targets);
+  std::int64_t pairs = 0;
+  for (std::int64_t i = tiles.begin * a.tile_rows; i < end; ++i) {
+    for_each_pair(a, i, [&](std::int32_t, std::int32_t) { ++pairs; });
   }
+  return pairs;
 }
 
-void pairs_scalar_fill_tiles(const PairsArgs& a, RowRange tiles) noexcept {
-  const std::int64_t kv = a.problem.relation.kv();
+std::int32_t pairs_scalar_fill_tiles(const PairsArgs& a, RowRange tiles, std::int32_t first) noexcept {
+  const std::int64_t kv = a.problem.kv;
   std::int32_t cursor[kMaxPairOffsets];
   for (std::int64_t t = tiles.begin; t < tiles.end; ++t) {
-    std::copy_n(a.start + t * kv, kv, cursor);
-    const std::int64_t first = t * a.tile_rows;
-    const std::int64_t end = std::min<std::int64_t>(first + a.tile_rows, a.num_targets);
-    for (std::int64_t i = first; i < end; ++i) {
+    const std::int64_t begin = t * a.tile_rows;
+    const std::int64_t end = std::min<std::int64_t>(begin + a.tile_rows, a.num_targets);
+    std::fill_n(cursor, kv, 0);
+    for (std::int64_t i = begin; i < end; ++i) {
+      for_each_pair(a, i, [&](std::int32_t k, std::int32_t) { ++cursor[k]; });
+    }
+    for (std::int64_t k = 0; k < kv; ++k) {
+      const std::int32_t count = cursor[k];
+      a.start[t * kv + k] = cursor[k] = first;
+      first += count;
+    }
+    for (std::int64_t i = begin; i < end; ++i) {
       for_each_pair(a, i, [&](std::int32_t k, std::int32_t row) {
         a.in_rows[cursor[k]] = row;
-        a.out_rows[cursor[k]] = static_cast<std::uint16_t>(i - first);
+        a.out_rows[cursor[k]] = static_cast<std::uint16_t>(i - begin);
         ++cursor[k];
       });
     }
   }
+  return first;
 }
 
 void pairs_scalar_fill_table(const PairsArgs& a, RowRange targets) noexcept {
-  const std::int32_t kv = a.problem.relation.kv();
+  const std::int32_t kv = a.problem.kv;
   const std::int32_t words = (kv + 31) / 32;
   for (std::int32_t k = 0; k < kv; ++k) {
     std::fill(a.table + k * a.table_stride + targets.begin, a.table + k * a.table_stride + targets.end, -1);

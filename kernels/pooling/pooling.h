@@ -14,6 +14,7 @@
 #include <string_view>
 
 #include "kernels/kernel.h"
+#include "voxgemm/indice_pairs.h"
 #include "voxgemm/types.h"
 
 namespace voxgemm {
@@ -69,8 +70,7 @@ std::span<const PoolingKernel> pooling_kernels();
 std::span<const GlobalPoolKernel> global_pool_kernels();
 
 void scalar_pooling(const PoolingArgs&, RowRange, Exec) noexcept;
-void avx2_pooling(const PoolingArgs&, RowRange, Exec) noexcept;
-void avx512vnni_pooling(const PoolingArgs&, RowRange, Exec) noexcept;
+void avx512_pooling(const PoolingArgs&, RowRange, Exec) noexcept;
 void sm80_pooling(const PoolingArgs&, RowRange, Exec) noexcept;
 void scalar_global_pool(const GlobalPoolArgs&, RowRange, Exec) noexcept;
 void sm80_global_pool(const GlobalPoolArgs&, RowRange, Exec) noexcept;

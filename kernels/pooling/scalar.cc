@@ -4,7 +4,6 @@
 
 #include "kernels/pooling/pooling.h"
 #include "voxgemm/epilogue.h"
-#include "voxgemm/indice_pairs.h"
 
 namespace voxgemm {
 namespace {

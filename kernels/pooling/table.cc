@@ -6,6 +6,7 @@ namespace voxgemm {
 namespace {
 
 constexpr auto kPoolingKernels = std::to_array<PoolingKernel>({
+    {"avx512_pooling", Isa::kAvx512, avx512_pooling},
 #ifdef VOXGEMM_WITH_CUDA
     {"sm80_pooling", Isa::kSm80, sm80_pooling},
 #endif

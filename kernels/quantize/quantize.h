@@ -46,7 +46,7 @@ std::span<const QuantizeKernel> quantize_kernels();
 
 void scalar_quantize(const QuantizeArgs&, RowRange, Exec) noexcept;
 void avx2_quantize(const QuantizeArgs&, RowRange, Exec) noexcept;
-void avx512vnni_quantize(const QuantizeArgs&, RowRange, Exec) noexcept;
+void avx512_quantize(const QuantizeArgs&, RowRange, Exec) noexcept;
 void sm80_quantize(const QuantizeArgs&, RowRange, Exec) noexcept;
 
 }  // namespace voxgemm

@@ -6,6 +6,8 @@ namespace voxgemm {
 namespace {
 
 constexpr auto kQuantizeKernels = std::to_array<QuantizeKernel>({
+    {"avx512_quantize", Isa::kAvx512, avx512_quantize},
+    {"avx2_quantize", Isa::kAvx2, avx2_quantize},
 #ifdef VOXGEMM_WITH_CUDA
     {"sm80_quantize", Isa::kSm80, sm80_quantize},
 #endif

@@ -6,6 +6,8 @@ namespace voxgemm {
 namespace {
 
 constexpr auto kVoxelCellsKernels = std::to_array<VoxelCellsKernel>({
+    {"avx512_voxel_cells", Isa::kAvx512, avx512_voxel_cells},
+    {"avx2_voxel_cells", Isa::kAvx2, avx2_voxel_cells},
     {"scalar_voxel_cells", Isa::kScalar, scalar_voxel_cells},
 });
 

@@ -53,7 +53,7 @@ std::span<const VoxelCellsKernel> voxel_cells_kernels();
 
 void scalar_voxel_cells(const VoxelCellsArgs&, RowRange, Exec) noexcept;
 void avx2_voxel_cells(const VoxelCellsArgs&, RowRange, Exec) noexcept;
-void avx512vnni_voxel_cells(const VoxelCellsArgs&, RowRange, Exec) noexcept;
+void avx512_voxel_cells(const VoxelCellsArgs&, RowRange, Exec) noexcept;
 
 /// Where the voxels of one cloud go. Pointers of extras are null when not wanted.
 struct VoxelRows {
@@ -81,8 +81,11 @@ struct CellTable {
 inline constexpr std::size_t kNarrowSlotBytes = 8;
 inline constexpr std::size_t kWideSlotBytes = 16;
 
-/// Points [0, n) of one block, in order, after all earlier blocks: numbers new cells, sums points, counts.
-/// counts.voxels is the number of rows so far. `points` and `cells` start at the block, point_rows too.
+inline constexpr std::int64_t kMaxVoxelBlock = 1024;
+
+/// Points [0, n), n <= kMaxVoxelBlock, of one block, in order, after all earlier blocks: numbers new cells,
+/// sums points, counts. counts.voxels is the number of rows so far. `points` and `cells` start at the block,
+/// point_rows too.
 void first_come_block(const CellTable& table, const VoxelRows& rows, const std::uint64_t* cells,
                       const float* points, std::int64_t point_stride, std::int64_t n,
                       VoxelizeCounts& counts) noexcept;

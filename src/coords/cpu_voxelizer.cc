@@ -16,11 +16,12 @@ namespace {
 // One thread walks the points block by block, so that cells and widened points stay in L1. Several threads
 // split the cells among partitions, find the first point of each cell, number those by a scan, and sum each
 // partition's points in order: the same numbers and sums.
-constexpr std::int64_t kBlock = 1024;
+constexpr std::int64_t kBlock = kMaxVoxelBlock;
 constexpr std::int64_t kChunk = 8192;
 constexpr std::int32_t kPartitionBits = 6;
 constexpr std::size_t kPartitions = std::size_t{1} << kPartitionBits;
 constexpr std::int64_t kMinParallelPoints = 4 * kChunk;
+constexpr std::int32_t kMinParallelThreads = 3;  // all threads together work twice as long as one alone
 constexpr std::int32_t kMinTableBits = 4;
 
 // Bits of a table that n distinct cells fill to two thirds at most.
@@ -52,7 +53,8 @@ struct Memory {
 class CpuVoxelizer final : public VoxelizerBackend {
  public:
   CpuVoxelizer(const Context& context, const VoxelizePlan& plan)
-      : plan_(plan), parallel_(context.threads() > 1 && plan.max_points >= kMinParallelPoints) {
+      : plan_(plan),
+        parallel_(context.threads() >= kMinParallelThreads && plan.max_points >= kMinParallelPoints) {
     for (std::size_t axis = 0; axis < 3; ++axis) {
       grid_.min[axis] = plan.grid.min_xyz[axis];
       grid_.size[axis] = plan.grid.voxel_size_xyz[axis];
@@ -150,7 +152,7 @@ class CpuVoxelizer final : public VoxelizerBackend {
   void run_cloud(Context& context, const PointsView& cloud, const VoxelRows& rows, const Memory& memory,
                  VoxelizeCounts& counts) const noexcept {
     if (cloud.num_points == 0) return;
-    if (parallel_ && context.threads() > 1 && cloud.num_points >= kMinParallelPoints) {
+    if (parallel_ && context.threads() >= kMinParallelThreads && cloud.num_points >= kMinParallelPoints) {
       run_parallel(context, cloud, rows, memory, counts);
     } else {
       run_serial(context, cloud, rows, memory, counts);

@@ -40,14 +40,21 @@ CpuFeatures detect() {
   unsigned c = 0;
   unsigned d = 0;
   if (__get_cpuid(1, &a, &b, &c, &d) == 0 || (c & bit_OSXSAVE) == 0) return f;
-  const bool fma_f16c = (c & bit_FMA) != 0 && (c & bit_F16C) != 0;
+  constexpr unsigned kFirst = bit_FMA | bit_F16C | bit_POPCNT;
+  const bool first = (c & kFirst) == kFirst;
   const std::uint64_t xcr0 = read_xcr0();
   const bool os_avx = (xcr0 & 0x6U) == 0x6U;
   const bool os_avx512 = (xcr0 & 0xE6U) == 0xE6U;
   const bool os_amx = (xcr0 & 0x60000U) == 0x60000U;
   if (__get_cpuid_count(7, 0, &a, &b, &c, &d) == 0) return f;
-  f.avx2 = os_avx && fma_f16c && (b & bit_AVX2) != 0;
-  constexpr unsigned kBits = bit_AVX512F | bit_AVX512BW | bit_AVX512VL | bit_AVX512DQ | bit_BMI | bit_BMI2;
+  constexpr unsigned kSecond = bit_AVX2 | bit_BMI | bit_BMI2;
+  unsigned a1 = 0;
+  unsigned b1 = 0;
+  unsigned c1 = 0;
+  unsigned d1 = 0;
+  const bool lzcnt = __get_cpuid(0x80000001U, &a1, &b1, &c1, &d1) != 0 && (c1 & bit_LZCNT) != 0;
+  f.avx2 = os_avx && first && lzcnt && (b & kSecond) == kSecond;
+  constexpr unsigned kBits = bit_AVX512F | bit_AVX512BW | bit_AVX512VL | bit_AVX512DQ;
   f.avx512 = f.avx2 && os_avx512 && (b & kBits) == kBits;
   f.avx512vnni = f.avx512 && (c & bit_AVX512VNNI) != 0;
   constexpr unsigned kAmx = (1U << 24) | (1U << 25);  // AMX-TILE, AMX-INT8

@@ -13,7 +13,6 @@
 
 #include "core/context_impl.h"
 #include "core/parallel.h"
-#include "core/select_kernel.h"
 #include "kernels/coord_index/coord_index.h"
 #include "kernels/mask_sort/mask_sort.h"
 #include "kernels/pairs/pairs.h"
@@ -23,8 +22,12 @@ namespace voxgemm {
 namespace {
 
 constexpr std::int32_t kDefaultTileRows = 256;
-constexpr std::int64_t kTableGrain = 2048;  // rows of a parallel step
-constexpr std::int64_t kTileGrain = 8;      // tiles of a parallel step
+constexpr std::int64_t kTableGrain = 2048;   // rows of a parallel step
+constexpr std::int64_t kTileGrain = 8;       // tiles of a parallel step, at least
+constexpr std::int64_t kMaxChunks = 64;      // parallel steps of one map
+constexpr std::size_t kSortEntryBytes = 16;  // of sorted words, twice
+constexpr PairForms kForwardForms = kPairTable | kTilePairs;
+constexpr PairForms kBackwardForms = kPairBackward | kTilePairsBackward;
 
 // What a run leaves for its views.
 struct LevelState {
@@ -59,14 +62,20 @@ struct LevelChoice {
   const CoordIndexKernel* kernel = nullptr;
   KeyGrid grid{};
   std::int32_t capacity = 0;
+  bool input = false;
   std::size_t scratch_bytes = 0;
   std::string why;
 };
 
 struct Direction {
   Relation relation{};
+  TapPlan taps{};
   const PairsKernel* kernel = nullptr;
   std::int64_t max_pairs = 0;
+
+  [[nodiscard]] PairsProblem problem(std::int32_t kv, std::int32_t target_ndim, bool direct) const {
+    return {kv, relation, taps.view(), target_ndim, direct};
+  }
 };
 
 struct MapChoice {
@@ -80,7 +89,7 @@ struct MapChoice {
   Direction backward{};
 };
 
-std::int64_t bitmap_words(const KeyGrid& grid) { return (grid.cells() - 1) / 64 + 1; }
+std::int64_t bitmap_words(const KeyGrid& grid) { return (grid.keys() + 63) / 64; }
 std::int64_t summary_words(const KeyGrid& grid) { return (bitmap_words(grid) + 63) / 64; }
 std::int64_t stride_of(std::int32_t capacity) {
   return static_cast<std::int64_t>(align_up(static_cast<std::size_t>(capacity), 16));
@@ -101,6 +110,17 @@ bool has_pattern_key(const ConvGeometry& g) {
   return g.kind == ConvKind::kSubm && g.kernel_size == Dims{3, 3, 3};
 }
 
+// Best row that takes the problem here; a forced name counts when it is one of these rows.
+const PairsKernel& choose_kernel(const Context& context, const PairsProblem& problem) {
+  const PairsKernel* best = nullptr;
+  for (const PairsKernel& row : pairs_kernels()) {
+    if (!context.supports(row.isa) || row.rejects(problem) != nullptr) continue;
+    if (row.name == context.kernels().force) return row;
+    if (best == nullptr) best = &row;
+  }
+  return *best;  // the last row takes everything
+}
+
 class CpuPairBackend final : public PairBackend {
  public:
   CpuPairBackend(Context& context, PairPlan plan, std::size_t max_bitmap_bytes);
@@ -118,7 +138,8 @@ class CpuPairBackend final : public PairBackend {
   Status status(Context& /*context*/, Workspace /*workspace*/) const noexcept override { return {}; }
 
  private:
-  void choose_level(const LevelPlan& plan, std::size_t max_bitmap_bytes);
+  [[nodiscard]] Halo level_halo(std::int32_t level) const;
+  void choose_level(std::int32_t level, std::size_t max_bitmap_bytes);
   void choose_map(const Context& context, const MapPlan& plan);
   LevelMemory carve_level(Carver& carver, std::size_t level) const noexcept;
   MapMemory carve_map(Carver& carver, const MapChoice& map) const noexcept;
@@ -137,7 +158,8 @@ class CpuPairBackend final : public PairBackend {
 
 CpuPairBackend::CpuPairBackend(Context& context, PairPlan plan, std::size_t max_bitmap_bytes)
     : plan_(std::move(plan)) {
-  for (const LevelPlan& level : plan_.levels) choose_level(level, max_bitmap_bytes);
+  const auto levels = static_cast<std::int32_t>(plan_.levels.size());
+  for (std::int32_t level = 0; level < levels; ++level) choose_level(level, max_bitmap_bytes);
   for (const MapPlan& map : plan_.maps) choose_map(context, map);
   Carver carver;
   for (std::size_t l = 0; l < levels_.size(); ++l) {
@@ -151,35 +173,63 @@ CpuPairBackend::CpuPairBackend(Context& context, PairPlan plan, std::size_t max_
   workspace_bytes_ = carver.used();
 }
 
-void CpuPairBackend::choose_level(const LevelPlan& plan, std::size_t max_bitmap_bytes) {
-  LevelChoice choice;
-  choice.grid = make_grid(plan.shape, plan.batch_size);
-  choice.capacity = plan.capacity;
-  const std::int64_t cells = choice.grid.cells();
-  if (static_cast<std::uint64_t>(cells) / 8 < max_bitmap_bytes) {
-    choice.kernel = &bitmap_index();
-    choice.why = fmt::format("bitmap: {} cells take {} bytes, limit {}", cells, bitmap_words(choice.grid) * 8,
-                             max_bitmap_bytes);
-  } else {
-    choice.kernel = &sorted_words_index();
-    choice.why = fmt::format("sorted words: a bitmap of {} cells would pass its limit of {} bytes", cells,
-                             max_bitmap_bytes);
-    choice.scratch_bytes =
-        static_cast<std::size_t>(plan.capacity) * 24;  // key, row and merged key of each row
-    if (plan.made_by >= 0) {
-      const MapPlan& map = plan_.maps[static_cast<std::size_t>(plan.made_by)];
-      const LevelPlan& in = plan_.levels[static_cast<std::size_t>(map.in_level)];
-      const Relation reach = backward_relation(map.geometry, in.shape, plan.shape, plan.batch_size);
-      choice.scratch_bytes =
-          static_cast<std::size_t>(in.capacity * max_sources(reach)) * sizeof(std::int64_t);
+// What the maps that look rows up in the level need around it.
+Halo CpuPairBackend::level_halo(std::int32_t level) const {
+  Halo halo{};
+  for (const MapPlan& map : plan_.maps) {
+    const LevelPlan& in = plan_.levels[static_cast<std::size_t>(map.in_level)];
+    const LevelPlan& out = plan_.levels[static_cast<std::size_t>(map.out_level)];
+    const KeyGrid in_grid = make_grid(in.shape, in.batch_size).grid;
+    const KeyGrid out_grid = make_grid(out.shape, out.batch_size).grid;
+    const auto widen = [&](const Halo& needed) {
+      std::transform(halo.begin(), halo.end(), needed.begin(), halo.begin(),
+                     [](std::int64_t a, std::int64_t b) { return std::max(a, b); });
+    };
+    if (map.in_level == level && (map.options.forms & kForwardForms) != 0) {
+      widen(needed_halo(forward_relation(map.geometry, in_grid), out_grid));
+    }
+    if (map.out_level == level && (map.options.forms & kBackwardForms) != 0) {
+      widen(needed_halo(backward_relation(map.geometry, out_grid), in_grid));
     }
   }
+  return halo;
+}
+
+void CpuPairBackend::choose_level(std::int32_t level, std::size_t max_bitmap_bytes) {
+  const LevelPlan& plan = plan_.levels[static_cast<std::size_t>(level)];
+  LevelChoice choice;
+  choice.capacity = plan.capacity;
+  choice.input = plan.made_by < 0;
+  GridPlan grid = make_grid(plan.shape, plan.batch_size, level_halo(level));
+  if (!grid.fits) grid = make_grid(plan.shape, plan.batch_size);
+  choice.grid = grid.grid;
+  const std::int64_t bytes = choice.grid.keys() / 8;
+  constexpr std::int64_t kMaxDirect = (std::int64_t{1} << 31) / 8 - 64;  // keys of a bitmap are 32-bit
+  const std::int64_t limit = static_cast<std::int64_t>(std::min<std::size_t>(max_bitmap_bytes, kMaxDirect));
+  if (bytes < limit) {
+    choice.kernel = &bitmap_index();
+    choice.why = fmt::format("bitmap: {} bytes for {} cells with their margins, limit {}", bytes,
+                             choice.grid.keys(), limit);
+    levels_.push_back(std::move(choice));
+    return;
+  }
+  choice.kernel = &sorted_words_index();
+  choice.why = fmt::format("sorted words: a bitmap of {} cells would take {} bytes, limit {}",
+                           choice.grid.keys(), bytes, limit);
+  std::int64_t entries = plan.capacity;  // keys and rows
+  if (!choice.input) {
+    const MapPlan& map = plan_.maps[static_cast<std::size_t>(plan.made_by)];
+    const Relation reach = backward_relation(map.geometry, choice.grid);
+    entries = plan_.levels[static_cast<std::size_t>(map.in_level)].capacity *
+              std::max(4 * max_source_lines(reach), max_sources(reach));
+  }
+  choice.scratch_bytes = static_cast<std::size_t>(entries) * 2 * kSortEntryBytes;
   levels_.push_back(std::move(choice));
 }
 
 void CpuPairBackend::choose_map(const Context& context, const MapPlan& plan) {
-  const LevelPlan& in = plan_.levels[static_cast<std::size_t>(plan.in_level)];
-  const LevelPlan& out = plan_.levels[static_cast<std::size_t>(plan.out_level)];
+  const LevelChoice& in = levels_[static_cast<std::size_t>(plan.in_level)];
+  const LevelChoice& out = levels_[static_cast<std::size_t>(plan.out_level)];
   MapChoice map;
   map.plan = plan;
   map.kv = plan.geometry.kernel_volume();
@@ -187,27 +237,22 @@ void CpuPairBackend::choose_map(const Context& context, const MapPlan& plan) {
   if (plan.options.tile_rows > 0) map.tile_rows = plan.options.tile_rows;
   map.in_capacity = in.capacity;
   map.out_capacity = out.capacity;
-  map.forward.relation = forward_relation(plan.geometry, in.shape, out.shape, in.batch_size);
-  map.backward.relation = backward_relation(plan.geometry, in.shape, out.shape, in.batch_size);
+  map.forward.relation = forward_relation(plan.geometry, in.grid);
+  map.backward.relation = backward_relation(plan.geometry, out.grid);
   const std::int64_t pairs = std::min(out.capacity * max_sources(map.forward.relation),
                                       in.capacity * max_sources(map.backward.relation));
   check(pairs <= std::numeric_limits<std::int32_t>::max(), ErrorCode::kUnsupported,
         fmt::format("map {}: up to {} pairs, limit {}", maps_.size(), pairs,
                     std::numeric_limits<std::int32_t>::max()));
-  const auto select = [&](Direction& direction, std::int32_t source_level) {
-    PairsProblem problem{direction.relation, in.shape.ndim,
-                         levels_[static_cast<std::size_t>(source_level)].kernel->direct};
-    direction.kernel = &pairs_kernels().back();
-    for (const PairsKernel& row : pairs_kernels()) {
-      if (!context.supports(row.isa) || row.rejects(problem) != nullptr) continue;
-      direction.kernel = &row;
-      break;
-    }
+  const auto select = [&](Direction& direction, const LevelChoice& target, const LevelChoice& source) {
+    direction.taps = make_taps(direction.relation, target.grid);
+    const PairsProblem problem = direction.problem(map.kv, target.grid.ndim, source.kernel->direct);
+    direction.kernel = &choose_kernel(context, problem);
     direction.max_pairs = pairs;
   };
-  select(map.forward, plan.in_level);
-  select(map.backward, plan.out_level);
-  maps_.push_back(map);
+  select(map.forward, out, in);
+  select(map.backward, in, out);
+  maps_.push_back(std::move(map));
 }
 
 LevelMemory CpuPairBackend::carve_level(Carver& carver, std::size_t level) const noexcept {
@@ -222,12 +267,13 @@ LevelMemory CpuPairBackend::carve_level(Carver& carver, std::size_t level) const
   index.capacity = choice.capacity;
   const std::int64_t words = choice.kernel->direct ? bitmap_words(choice.grid) + 2 : choice.capacity;
   index.words = carver.take<std::uint64_t>(words);
-  index.ranks = carver.take<std::int32_t>(words);
+  index.ranks = carver.take<std::int32_t>(2 * words);
   if (choice.kernel->direct) index.summary = carver.take<std::uint64_t>(summary_words(choice.grid));
   index.ids = carver.take<std::int64_t>(choice.capacity);
-  if (level == 0) index.row_of_rank = carver.take<std::int32_t>(choice.capacity);
+  if (choice.input) index.row_of_rank = carver.take<std::int32_t>(choice.capacity);
+  if (choice.input) index.keys_of_rows = carver.take<std::int64_t>(choice.capacity);
+  if (!choice.kernel->direct) index.directory = carver.take<std::int32_t>(kDirectorySlots + 2);
   index.scratch = carver.take<std::byte>(static_cast<std::int64_t>(choice.scratch_bytes));
-  index.scratch_keys = static_cast<std::int64_t>(choice.scratch_bytes / sizeof(std::int64_t));
   index.state = m.state == nullptr ? nullptr : &m.state->index;
   return m;
 }
@@ -292,27 +338,33 @@ Status CpuPairBackend::prepare(Context& /*context*/, Workspace workspace) const 
   return {};
 }
 
-// Tile pairs of one direction: count, place, fill.
+// Tile pairs of one direction. With more threads, each chunk of tiles is counted first, so that it knows
+// where its pairs begin; the bytes are the same.
 void build_tiles(const Context& context, const PairsKernel& kernel, PairsArgs args,
                  const TileMemory& memory) {
   args.start = memory.start;
   args.in_rows = memory.in_rows;
   args.out_rows = memory.out_rows;
   const std::int64_t tiles = tiles_of(args.num_targets, args.tile_rows);
-  parallel_for(context, 0, tiles, kTileGrain, [&](std::int64_t b, std::int64_t e) {
-    kernel.count_tiles(args, {b, e});
-  });
-  const std::int64_t entries = tiles * args.problem.relation.kv();
-  std::int32_t sum = 0;
-  for (std::int64_t i = 0; i < entries; ++i) {
-    const std::int32_t count = args.start[i];
-    args.start[i] = sum;
-    sum += count;
+  const std::int64_t chunks = std::min(kMaxChunks, (tiles + kTileGrain - 1) / kTileGrain);
+  std::int32_t end = 0;
+  if (context.threads() == 1 || chunks < 2) {
+    end = kernel.fill_tiles(args, {0, tiles}, 0);
+  } else {
+    std::array<std::int32_t, kMaxChunks> first{};
+    const auto chunk = [&](std::int64_t c) { return RowRange{tiles * c / chunks, tiles * (c + 1) / chunks}; };
+    parallel_for(context, 0, chunks, 1, [&](std::int64_t b, std::int64_t e) {
+      for (std::int64_t c = b; c < e; ++c) {
+        first[static_cast<std::size_t>(c)] = static_cast<std::int32_t>(kernel.count_tiles(args, chunk(c)));
+      }
+    });
+    for (std::int64_t c = 0; c < chunks; ++c) end += std::exchange(first[static_cast<std::size_t>(c)], end);
+    parallel_for(context, 0, chunks, 1, [&](std::int64_t b, std::int64_t e) {
+      for (std::int64_t c = b; c < e; ++c)
+        kernel.fill_tiles(args, chunk(c), first[static_cast<std::size_t>(c)]);
+    });
   }
-  args.start[entries] = sum;
-  parallel_for(context, 0, tiles, kTileGrain, [&](std::int64_t b, std::int64_t e) {
-    kernel.fill_tiles(args, {b, e});
-  });
+  args.start[tiles * args.problem.kv] = end;
 }
 
 void build_table(const Context& context, const PairsKernel& kernel, PairsArgs args, std::int32_t* table,
@@ -330,7 +382,7 @@ void CpuPairBackend::build_forms(const Context& context, const MapChoice& map, c
   const auto args_of = [&](const Direction& direction, const LevelMemory& targets,
                            const LevelMemory& sources) {
     PairsArgs args;
-    args.problem = {direction.relation, targets.index.grid.ndim, sources.index.summary != nullptr};
+    args.problem = direction.problem(map.kv, targets.index.grid.ndim, sources.index.summary != nullptr);
     args.source = sources.index;
     args.targets = targets.state->indices;
     args.num_targets = targets.state->n;

@@ -15,11 +15,11 @@ struct LevelPlan {
   Dims shape{};
   std::int32_t batch_size = 1;
   std::int32_t capacity = 0;
-  std::int32_t made_by = -1;   ///< map whose output sites these are; -1 = the input
+  std::int32_t made_by = -1;  ///< map whose output sites these are; -1 = the input
 };
 
 struct MapPlan {
-  ConvGeometry geometry{};     ///< normalized
+  ConvGeometry geometry{};  ///< normalized
   std::int32_t in_level = 0;
   std::int32_t out_level = 0;  ///< == in_level for kSubm
   PairOptions options{};       ///< forms of all readers, united
@@ -27,7 +27,7 @@ struct MapPlan {
 
 struct PairPlan {
   std::vector<LevelPlan> levels;
-  std::vector<MapPlan> maps;   ///< in an order in which every in_level is made before it is read
+  std::vector<MapPlan> maps;  ///< in an order in which every in_level is made before it is read
 };
 
 /// One device's way to build a plan. Methods mirror PairNetwork's.

@@ -14,11 +14,11 @@ namespace voxgemm {
 
 /// A set of sites: the network's input, or the output of a site-making map.
 struct LevelView {
-  const std::int32_t* indices = nullptr;  ///< [capacity][1+ndim]
-  std::int32_t n = 0;                     ///< CPU: real count. CUDA: capacity
-  const std::int32_t* device_n = nullptr; ///< CUDA: one int32
+  const std::int32_t* indices = nullptr;   ///< [capacity][1+ndim]
+  std::int32_t n = 0;                      ///< CPU: real count. CUDA: capacity
+  const std::int32_t* device_n = nullptr;  ///< CUDA: one int32
   std::int32_t capacity = 0;
-  std::int64_t wanted = 0;                ///< CPU: sites an unlimited capacity would have held
+  std::int64_t wanted = 0;  ///< CPU: sites an unlimited capacity would have held
 };
 
 class PairNetwork {
@@ -54,8 +54,8 @@ class PairNetwork {
   /// device_n when not null, enqueues on the stream, reports into the workspace's status block.
   /// CPU status: kOutOfRange (value = first bad row), kDuplicate (value = a later row of a pair),
   /// kCapacity (step = map, value = wanted, limit = capacity; canonical-first rows kept, run continues).
-  Status run(Context& context, const std::int32_t* indices, std::int32_t n,
-             const std::int32_t* device_n, Workspace workspace) const noexcept;
+  Status run(Context& context, const std::int32_t* indices, std::int32_t n, const std::int32_t* device_n,
+             Workspace workspace) const noexcept;
 
   /// Views into the workspace; valid after run() until the next run() on it. On CUDA the pointers are known
   /// as soon as the network is finalized, whatever the counts.

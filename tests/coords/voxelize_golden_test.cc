@@ -53,7 +53,7 @@ TEST(VoxelizeGolden, PublishedCountOfTenSweeps) {
   if (root.empty()) GTEST_SKIP() << "VOXGEMM_TEST_DATA names no folder";
   const json golden = read_json(root / "golden_counts.json")["nuscenes_10sweeps"];
   const auto points = test::read_raw<std::uint16_t>(root / golden["file"].get<std::string>());
-  for (const std::int32_t threads : {1, 2}) {
+  for (const std::int32_t threads : {1, 4}) {
     const Count count = count_voxels(
         golden, {points.data(), DType::kFloat16, static_cast<std::int64_t>(points.size() / 5), 5, 0},
         threads);

@@ -49,6 +49,7 @@ std::vector<float> make_points(std::size_t n, std::int32_t columns, unsigned see
 
 template <typename T>
 void expect_bytes(const std::vector<T>& truth, const T* got, const char* what) {
+  if (truth.empty()) return;
   EXPECT_EQ(std::memcmp(truth.data(), got, truth.size() * sizeof(T)), 0) << what;
 }
 
@@ -178,7 +179,7 @@ TEST(Voxelize, WideCellsAndHugeGrids) {
   grid.max_xyz = {4000.0F, 4000.0F, 40.0F};
   grid.voxel_size_xyz = {0.05F, 0.05F, 0.05F};  // 160000 x 160000 x 1600 cells: 47 bits
   const auto points = make_points(40000, 4, 9, 30.0F);
-  for (const std::int32_t threads : {1, 2}) check(grid, 4, {points}, {.threads = threads});
+  for (const std::int32_t threads : {1, 5}) check(grid, 4, {points}, {.threads = threads});
   grid.voxel_size_xyz = {100.0F, 8000.0F, 80.0F};  // axes of a single cell
   check(grid, 4, {points}, {});
 }

@@ -1,0 +1,331 @@
+// Windows of a bitmap, 16 targets at a time; keys fit 32 bits (a bitmap of more would not be chosen).
+#include <immintrin.h>
+
+#include "kernels/pairs/rows.h"
+
+namespace voxgemm {
+namespace {
+
+constexpr std::int32_t kBlockRows = 256;
+constexpr std::int32_t kListEntries = 8192;
+constexpr std::int32_t kLanes = 16;
+
+// Non-empty windows of one block, group after group; whole vectors are stored, so each array has room for one
+// more.
+struct Lists {
+  alignas(64) std::int32_t key[kListEntries + kLanes];
+  alignas(64) std::uint32_t tag[kListEntries + kLanes];  // window bits | row in tile << 8
+  std::int32_t begin[kMaxPairOffsets + 1];
+};
+
+// Targets of one block by phase; each phase has room for whole vectors to be read.
+struct Block {
+  alignas(64) std::int32_t base[kBlockRows + kLanes];
+  alignas(64) std::uint32_t tag[kBlockRows + kLanes];
+  std::int32_t begin[kMaxTapPhases + 1];
+};
+
+__mmask16 first_lanes(std::int64_t n) {
+  return static_cast<__mmask16>(n >= kLanes ? 0xFFFFU : (1U << n) - 1U);
+}
+
+std::int32_t lanes_in(__mmask16 m) { return __builtin_popcount(m); }
+
+__m512i popcount32(__m512i v) {
+  const __m512i table = _mm512_broadcast_i32x4(_mm_setr_epi8(0, 1, 1, 2, 1, 2, 2, 3, 1, 2, 2, 3, 2, 3, 3, 4));
+  const __m512i nibble = _mm512_set1_epi8(0xF);
+  const __m512i low = _mm512_shuffle_epi8(table, _mm512_and_si512(v, nibble));
+  const __m512i high = _mm512_shuffle_epi8(table, _mm512_and_si512(_mm512_srli_epi16(v, 4), nibble));
+  const __m512i pairs = _mm512_maddubs_epi16(_mm512_add_epi8(low, high), _mm512_set1_epi8(1));
+  return _mm512_madd_epi16(pairs, _mm512_set1_epi16(1));
+}
+
+// Index of the lowest set bit; lanes without one are rubbish.
+__m512i lowest_bit(__m512i v) {
+  const __m512i low = _mm512_and_si512(v, _mm512_sub_epi32(_mm512_setzero_si512(), v));
+  const __m512i exponent = _mm512_srli_epi32(_mm512_castps_si512(_mm512_cvtepi32_ps(low)), 23);
+  return _mm512_sub_epi32(exponent, _mm512_set1_epi32(127));
+}
+
+// Source index as the vector code reads it.
+struct Source {
+  const void* bytes;
+  const std::int32_t* ranks;
+  const std::int32_t* row_of_rank;  // null = the rank itself
+
+  explicit Source(const CoordIndexRef& index)
+      : bytes(index.words),
+        ranks(index.ranks),
+        row_of_rank(index.state->canonical != 0 ? nullptr : index.row_of_rank) {}
+
+  // At least eight bits from each key on.
+  __m512i window(__mmask16 m, __m512i key) const {
+    const __m512i at = _mm512_srli_epi32(key, 3);
+    const __m512i bits = _mm512_mask_i32gather_epi32(_mm512_setzero_si512(), m, at, bytes, 1);
+    return _mm512_srlv_epi32(bits, _mm512_and_si512(key, _mm512_set1_epi32(7)));
+  }
+  // Ranks of occupied keys.
+  __m512i rank(__mmask16 m, __m512i key) const {
+    const __m512i half = _mm512_srli_epi32(key, 5);
+    const __m512i bits = _mm512_mask_i32gather_epi32(_mm512_setzero_si512(), m, half, bytes, 4);
+    const __m512i before = _mm512_mask_i32gather_epi32(_mm512_setzero_si512(), m, half, ranks, 4);
+    const __m512i shift = _mm512_and_si512(key, _mm512_set1_epi32(31));
+    const __m512i below =
+        _mm512_sub_epi32(_mm512_sllv_epi32(_mm512_set1_epi32(1), shift), _mm512_set1_epi32(1));
+    return _mm512_add_epi32(before, popcount32(_mm512_and_si512(bits, below)));
+  }
+  __m512i rows(__mmask16 m, __m512i rank) const {
+    if (row_of_rank == nullptr) return rank;
+    return _mm512_mask_i32gather_epi32(_mm512_setzero_si512(), m, rank, row_of_rank, 4);
+  }
+};
+
+// Base keys of targets of an affine relation.
+void affine_bases(const Relation& rel, const std::int32_t* row, std::int32_t ndim, std::int32_t rows,
+                  std::int32_t* base) {
+  const std::int32_t columns = 1 + ndim;
+  const std::int32_t pad = kAxes - ndim;
+  const __m512i lane = _mm512_mullo_epi32(
+      _mm512_setr_epi32(0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15), _mm512_set1_epi32(columns));
+  std::int64_t fixed = rel.source.origin;
+  for (std::int32_t a = pad; a < kAxes; ++a) fixed += rel.axis[a].offset * rel.source.pitch[a];
+  for (std::int32_t i = 0; i < rows; i += kLanes, row += kLanes * columns) {
+    const __mmask16 m = first_lanes(rows - i);
+    const __m512i batch = _mm512_mask_i32gather_epi32(_mm512_setzero_si512(), m, lane, row, 4);
+    __m512i key =
+        _mm512_mullo_epi32(batch, _mm512_set1_epi32(static_cast<std::int32_t>(rel.source.batch_pitch)));
+    key = _mm512_add_epi32(key, _mm512_set1_epi32(static_cast<std::int32_t>(fixed)));
+    for (std::int32_t a = pad; a < kAxes; ++a) {
+      const __m512i c = _mm512_mask_i32gather_epi32(_mm512_setzero_si512(), m, lane, row + 1 + a - pad, 4);
+      const auto pitch = static_cast<std::int32_t>(rel.axis[a].mul * rel.source.pitch[a]);
+      key = _mm512_add_epi32(key, _mm512_mullo_epi32(c, _mm512_set1_epi32(pitch)));
+    }
+    _mm512_storeu_si512(base + i, key);
+  }
+}
+
+// Base key and phase number of one target of a divided relation.
+std::int32_t divided_base(const Relation& rel, const std::int32_t* row, std::int32_t ndim,
+                          std::int32_t& phase) {
+  std::int64_t key = rel.source.origin + row[0] * rel.source.batch_pitch;
+  const std::int32_t pad = kAxes - ndim;
+  phase = 0;
+  for (std::int32_t a = pad; a < kAxes; ++a) {
+    const AxisRelation& axis = rel.axis[a];
+    const std::int32_t num = row[1 + a - pad] * axis.mul + axis.offset;  // >= 0 where div is not 1
+    const std::int32_t q = axis.div == 1 ? num : num / axis.div;
+    key += q * rel.source.pitch[a];
+    phase = phase * axis.div + (num - q * axis.div);
+  }
+  return static_cast<std::int32_t>(key);
+}
+
+void make_block(const PairsArgs& a, std::int64_t tile, std::int64_t first, std::int32_t rows, Block& block) {
+  const Relation& rel = a.problem.relation;
+  const std::int32_t ndim = a.problem.target_ndim;
+  const std::int32_t phases = a.problem.taps.phases;
+  const std::int32_t* row = a.targets + first * (1 + ndim);
+  const auto local = static_cast<std::uint32_t>(first - tile);
+  if (phases == 1) {
+    affine_bases(rel, row, ndim, rows, block.base);
+    for (std::int32_t i = 0; i < rows; ++i) block.tag[i] = (local + static_cast<std::uint32_t>(i)) << 8;
+    block.begin[0] = 0;
+    block.begin[1] = rows;
+    return;
+  }
+  std::int32_t base[kBlockRows];
+  std::int32_t phase_of[kBlockRows];
+  std::int32_t place[kMaxTapPhases + 1] = {};
+  for (std::int32_t i = 0; i < rows; ++i, row += 1 + ndim) {
+    base[i] = divided_base(rel, row, ndim, phase_of[i]);
+    ++place[phase_of[i] + 1];
+  }
+  for (std::int32_t f = 0; f < phases; ++f) place[f + 1] += place[f];
+  for (std::int32_t f = 0; f <= phases; ++f) block.begin[f] = place[f];
+  for (std::int32_t i = 0; i < rows; ++i) {
+    const std::int32_t at = place[phase_of[i]]++;
+    block.base[at] = base[i];
+    block.tag[at] = (local + static_cast<std::uint32_t>(i)) << 8;
+  }
+}
+
+// Rows of a block whose lists are sure to fit.
+std::int32_t block_rows(const Taps& taps) {
+  std::int32_t most = 1;
+  for (std::int32_t f = 0; f < taps.phases; ++f) {
+    const std::int32_t groups = taps.phase_begin[f + 1] - taps.phase_begin[f];
+    most = groups > most ? groups : most;
+  }
+  const std::int32_t rows = kListEntries / most / kLanes * kLanes;
+  return rows < kBlockRows ? rows : kBlockRows;
+}
+
+void sweep(const Taps& taps, const Source& source, const Block& block, Lists& lists) {
+  std::int32_t n = 0;
+  for (std::int32_t f = 0; f < taps.phases; ++f) {
+    const std::int32_t end = block.begin[f + 1];
+    for (std::int32_t g = taps.phase_begin[f]; g < taps.phase_begin[f + 1]; ++g) {
+      lists.begin[g] = n;
+      const __m512i delta = _mm512_set1_epi32(static_cast<std::int32_t>(taps.groups[g].delta));
+      const __m512i wanted = _mm512_set1_epi32((1 << taps.groups[g].width) - 1);
+      for (std::int32_t i = block.begin[f]; i < end; i += kLanes) {
+        const __mmask16 m = first_lanes(end - i);
+        const __m512i key = _mm512_add_epi32(_mm512_loadu_si512(block.base + i), delta);
+        const __m512i bits = _mm512_and_si512(source.window(m, key), wanted);
+        const __mmask16 some = _mm512_mask_test_epi32_mask(m, bits, bits);
+        const __m512i tag = _mm512_or_si512(_mm512_loadu_si512(block.tag + i), bits);
+        _mm512_storeu_si512(lists.key + n, _mm512_maskz_compress_epi32(some, key));
+        _mm512_storeu_si512(lists.tag + n, _mm512_maskz_compress_epi32(some, tag));
+        n += lanes_in(some);
+      }
+    }
+  }
+  lists.begin[taps.num_groups] = n;
+}
+
+std::int64_t count_pairs(const Taps& taps, const Lists& lists) {
+  const std::int32_t n = lists.begin[taps.num_groups];
+  std::int64_t pairs = 0;
+  for (std::int32_t i = 0; i < n; ++i) pairs += __builtin_popcount(lists.tag[i] & 0xFFU);
+  return pairs;
+}
+
+// Adds each offset's pairs.
+void count_lists(const Taps& taps, const Lists& lists, std::int32_t* counts) {
+  for (std::int32_t g = 0; g < taps.num_groups; ++g) {
+    const TapGroup& group = taps.groups[g];
+    for (std::int32_t i = lists.begin[g]; i < lists.begin[g + 1]; i += kLanes) {
+      const __mmask16 m = first_lanes(lists.begin[g + 1] - i);
+      const __m512i tag = _mm512_loadu_si512(lists.tag + i);
+      for (std::int32_t j = 0; j < group.width; ++j) {
+        counts[group.first_k + j * group.step] +=
+            lanes_in(_mm512_mask_test_epi32_mask(m, tag, _mm512_set1_epi32(1 << j)));
+      }
+    }
+  }
+}
+
+// Appends the pairs of a block to each offset's run.
+void emit(const PairsArgs& a, const Source& source, const Lists& lists, std::int32_t* cursor) {
+  const Taps& taps = a.problem.taps;
+  for (std::int32_t g = 0; g < taps.num_groups; ++g) {
+    const TapGroup group = taps.groups[g];
+    for (std::int32_t i = lists.begin[g]; i < lists.begin[g + 1]; i += kLanes) {
+      const __mmask16 m = first_lanes(lists.begin[g + 1] - i);
+      const __m512i tag = _mm512_maskz_loadu_epi32(m, lists.tag + i);
+      const __m512i bits = _mm512_and_si512(tag, _mm512_set1_epi32(0xFF));
+      const __m512i row = _mm512_srli_epi32(tag, 8);
+      const __m512i key = _mm512_add_epi32(_mm512_loadu_si512(lists.key + i), lowest_bit(bits));
+      __m512i rank = source.rank(m, key);
+      for (std::int32_t j = 0; j < group.width; ++j) {
+        const __mmask16 here = _mm512_mask_test_epi32_mask(m, bits, _mm512_set1_epi32(1 << j));
+        const std::int32_t n = lanes_in(here);
+        const __mmask16 out = first_lanes(n);
+        std::int32_t& at = cursor[group.first_k + j * group.step];
+        const __m512i in_rows = source.rows(out, _mm512_maskz_compress_epi32(here, rank));
+        _mm512_mask_storeu_epi32(a.in_rows + at, out, in_rows);
+        const __m512i rows = _mm512_maskz_compress_epi32(here, row);
+        _mm256_mask_storeu_epi16(a.out_rows + at, out, _mm512_cvtepi32_epi16(rows));
+        at += n;
+        rank = _mm512_mask_add_epi32(rank, here, rank, _mm512_set1_epi32(1));
+      }
+    }
+  }
+}
+
+// Writes table entries and collects mask words of the listed windows, one pair at a time.
+void scatter(const PairsArgs& a, std::int64_t first, const Source& source, const Lists& lists) {
+  const Taps& taps = a.problem.taps;
+  const std::int32_t words = (a.problem.kv + 31) / 32;
+  alignas(64) std::int32_t ranks[kLanes];
+  for (std::int32_t g = 0; g < taps.num_groups; ++g) {
+    const TapGroup& group = taps.groups[g];
+    for (std::int32_t i = lists.begin[g]; i < lists.begin[g + 1]; i += kLanes) {
+      const std::int32_t rest = lists.begin[g + 1] - i;
+      const __mmask16 m = first_lanes(rest);
+      const __m512i bits =
+          _mm512_and_si512(_mm512_maskz_loadu_epi32(m, lists.tag + i), _mm512_set1_epi32(0xFF));
+      const __m512i key = _mm512_add_epi32(_mm512_loadu_si512(lists.key + i), lowest_bit(bits));
+      _mm512_store_si512(ranks, source.rank(m, key));
+      for (std::int32_t e = 0; e < (rest < kLanes ? rest : kLanes); ++e) {
+        const std::int64_t row = first + (lists.tag[i + e] >> 8);
+        std::int32_t rank = ranks[e];
+        for (std::uint32_t left = lists.tag[i + e] & 0xFFU; left != 0; left &= left - 1, ++rank) {
+          const std::int32_t k = group.first_k + __builtin_ctz(left) * group.step;
+          a.table[k * a.table_stride + row] = source.row_of_rank == nullptr ? rank : source.row_of_rank[rank];
+          if (a.mask != nullptr) a.mask[row * words + k / 32] |= 1U << (k % 32);
+        }
+      }
+    }
+  }
+}
+
+}  // namespace
+
+std::int64_t pairs_avx512_count_tiles(const PairsArgs& a, RowRange tiles) noexcept {
+  const Source source(a.source);
+  const std::int32_t step = block_rows(a.problem.taps);
+  const std::int64_t last = tiles.end * a.tile_rows < a.num_targets ? tiles.end * a.tile_rows : a.num_targets;
+  Lists lists;
+  Block block;
+  std::int64_t pairs = 0;
+  for (std::int64_t i = tiles.begin * a.tile_rows; i < last; i += step) {
+    make_block(a, i, i, static_cast<std::int32_t>(last - i < step ? last - i : step), block);
+    sweep(a.problem.taps, source, block, lists);
+    pairs += count_pairs(a.problem.taps, lists);
+  }
+  return pairs;
+}
+
+std::int32_t pairs_avx512_fill_tiles(const PairsArgs& a, RowRange tiles, std::int32_t first) noexcept {
+  const Source source(a.source);
+  const std::int32_t step = block_rows(a.problem.taps);
+  const std::int32_t kv = a.problem.kv;
+  Lists lists;
+  Block block;
+  std::int32_t cursor[kMaxPairOffsets];
+  for (std::int64_t t = tiles.begin; t < tiles.end; ++t) {
+    const std::int64_t begin = t * a.tile_rows;
+    const std::int64_t end = begin + a.tile_rows < a.num_targets ? begin + a.tile_rows : a.num_targets;
+    const auto sweep_rows = [&](std::int64_t i) {
+      make_block(a, begin, i, static_cast<std::int32_t>(end - i < step ? end - i : step), block);
+      sweep(a.problem.taps, source, block, lists);
+    };
+    for (std::int32_t k = 0; k < kv; ++k) cursor[k] = 0;
+    for (std::int64_t i = begin; i < end; i += step) {
+      sweep_rows(i);
+      count_lists(a.problem.taps, lists, cursor);
+    }
+    for (std::int32_t k = 0; k < kv; ++k) {
+      const std::int32_t count = cursor[k];
+      a.start[t * kv + k] = cursor[k] = first;
+      first += count;
+    }
+    for (std::int64_t i = begin; i < end; i += step) {
+      if (end - begin > step) sweep_rows(i);  // else the lists of the count still stand
+      emit(a, source, lists, cursor);
+    }
+  }
+  return first;
+}
+
+void pairs_avx512_fill_table(const PairsArgs& a, RowRange targets) noexcept {
+  const Source source(a.source);
+  const std::int32_t step = block_rows(a.problem.taps);
+  const std::int32_t words = (a.problem.kv + 31) / 32;
+  Lists lists;
+  Block block;
+  for (std::int64_t i = targets.begin; i < targets.end; i += step) {
+    const auto rows = static_cast<std::int32_t>(targets.end - i < step ? targets.end - i : step);
+    for (std::int32_t k = 0; k < a.problem.kv; ++k) {
+      __builtin_memset(a.table + k * a.table_stride + i, 0xFF, static_cast<std::size_t>(rows) * 4);
+    }
+    if (a.mask != nullptr)
+      __builtin_memset(a.mask + i * words, 0, static_cast<std::size_t>(rows * words) * 4);
+    make_block(a, i, i, rows, block);
+    sweep(a.problem.taps, source, block, lists);
+    scatter(a, i, source, lists);
+  }
+}
+
+}  // namespace voxgemm

@@ -1,0 +1,299 @@
+// Kernel maps by windows of occupancy bits: portable code, compiled once without and once with bit
+// instructions.
+//
+// A block of targets is swept group by group: a window with any bit set becomes an entry (key, bits | row <<
+// 8) of the block's list. The lists are then counted (where does each offset's run of pairs begin?) and
+// emitted: the rank of a window's first set bit, then one more for each further bit. All loops over entries
+// are free of branches.
+#pragma once
+
+#include "kernels/pairs/rows.h"
+
+namespace voxgemm {
+namespace {
+
+constexpr std::int32_t kBlockRows = 256;
+constexpr std::int32_t kListEntries = 8192;
+
+struct Entry {
+  std::int64_t key;
+  std::uint32_t tag;  // window bits | row in tile << 8
+};
+
+struct Lists {
+  Entry entry[kListEntries + 1];
+  std::int32_t begin[kMaxPairOffsets + 1];  // of each group, in the order of Taps::groups
+};
+
+// Targets of one block by phase.
+struct Block {
+  std::int64_t base[kBlockRows];
+  std::uint32_t tag[kBlockRows];
+  std::int32_t begin[kMaxTapPhases + 1];
+};
+
+// Words addressed directly.
+class DirectSource {
+ public:
+  explicit DirectSource(const CoordIndexRef& index)
+      : bytes_(reinterpret_cast<const unsigned char*>(index.words)),
+        words_(index.words),
+        ranks_(index.ranks) {}
+  std::uint32_t window(std::int64_t key) const {  // at least kMaxTapWidth bits from key on
+    static_assert(__BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__);
+    std::uint32_t bits = 0;
+    __builtin_memcpy(&bits, bytes_ + (key >> 3), sizeof(bits));
+    return bits >> (key & 7);
+  }
+  std::int32_t rank(std::int64_t key) const {  // of an occupied key
+    const std::uint64_t below = (std::uint64_t{1} << (key & 63)) - 1;
+    return ranks_[2 * (key >> 6)] + __builtin_popcountll(words_[key >> 6] & below);
+  }
+
+ private:
+  const unsigned char* bytes_;
+  const std::uint64_t* words_;
+  const std::int32_t* ranks_;
+};
+
+// Occupied words only, found through the index.
+class SortedSource {
+ public:
+  explicit SortedSource(const CoordIndexRef& index) : index_(index) {}
+  std::uint32_t window(std::int64_t key) const {
+    const std::int64_t id = key >> 6;
+    const std::int32_t at = first_word_from(index_, id);
+    const std::int32_t n = index_.state->num_words;
+    const auto shift = static_cast<std::int32_t>(key & 63);
+    std::uint64_t bits = 0;
+    std::int32_t next = at;
+    if (at < n && index_.ids[at] == id) {
+      bits = index_.words[at] >> shift;
+      ++next;
+    }
+    if (shift > 64 - kMaxTapWidth && next < n && index_.ids[next] == id + 1) {
+      bits |= index_.words[next] << (64 - shift);
+    }
+    return static_cast<std::uint32_t>(bits);
+  }
+  std::int32_t rank(std::int64_t key) const {
+    const std::int32_t at = first_word_from(index_, key >> 6);
+    const std::uint64_t below = (std::uint64_t{1} << (key & 63)) - 1;
+    return index_.ranks[2 * at] + __builtin_popcountll(index_.words[at] & below);
+  }
+
+ private:
+  const CoordIndexRef& index_;
+};
+
+std::int64_t floor_div(std::int64_t a, std::int64_t b) {
+  const std::int64_t q = a / b;
+  return q - (a % b < 0 ? 1 : 0);
+}
+
+// Base key and phase number of one target.
+std::int64_t base_of(const Relation& rel, const std::int32_t* row, std::int32_t ndim, std::int32_t& phase) {
+  std::int64_t key = rel.source.origin + row[0] * rel.source.batch_pitch;
+  phase = 0;
+  const std::int32_t pad = kAxes - ndim;  // leading axes of extent 1: nothing to add
+  for (std::int32_t a = pad; a < kAxes; ++a) {
+    const AxisRelation& axis = rel.axis[a];
+    const std::int64_t num = static_cast<std::int64_t>(row[1 + a - pad]) * axis.mul + axis.offset;
+    if (axis.div == 1) {
+      key += num * rel.source.pitch[a];
+    } else {
+      const std::int64_t q = floor_div(num, axis.div);
+      key += q * rel.source.pitch[a];
+      phase = phase * axis.div + static_cast<std::int32_t>(num - q * axis.div);
+    }
+  }
+  return key;
+}
+
+// Targets [first, first + rows) of a tile that begins at `tile`.
+void make_block(const PairsArgs& a, std::int64_t tile, std::int64_t first, std::int32_t rows, Block& block) {
+  const Relation& rel = a.problem.relation;
+  const std::int32_t ndim = a.problem.target_ndim;
+  const std::int32_t phases = a.problem.taps.phases;
+  const std::int32_t* row = a.targets + first * (1 + ndim);
+  const auto local = static_cast<std::uint32_t>(first - tile);
+  std::int32_t phase = 0;
+  if (phases == 1) {
+    for (std::int32_t i = 0; i < rows; ++i, row += 1 + ndim) {
+      block.base[i] = base_of(rel, row, ndim, phase);
+      block.tag[i] = (local + static_cast<std::uint32_t>(i)) << 8;
+    }
+    block.begin[0] = 0;
+    block.begin[1] = rows;
+    return;
+  }
+  std::int64_t base[kBlockRows];
+  std::int32_t phase_of[kBlockRows];
+  std::int32_t place[kMaxTapPhases + 1] = {};
+  for (std::int32_t i = 0; i < rows; ++i, row += 1 + ndim) {
+    base[i] = base_of(rel, row, ndim, phase_of[i]);
+    ++place[phase_of[i] + 1];
+  }
+  for (std::int32_t f = 0; f < phases; ++f) place[f + 1] += place[f];
+  for (std::int32_t f = 0; f <= phases; ++f) block.begin[f] = place[f];
+  for (std::int32_t i = 0; i < rows; ++i) {
+    const std::int32_t at = place[phase_of[i]]++;
+    block.base[at] = base[i];
+    block.tag[at] = (local + static_cast<std::uint32_t>(i)) << 8;
+  }
+}
+
+// Rows of a block whose lists are sure to fit.
+std::int32_t block_rows(const Taps& taps) {
+  std::int32_t most = 1;
+  for (std::int32_t f = 0; f < taps.phases; ++f) {
+    const std::int32_t groups = taps.phase_begin[f + 1] - taps.phase_begin[f];
+    most = groups > most ? groups : most;
+  }
+  const std::int32_t rows = kListEntries / most;
+  return rows < kBlockRows ? rows : kBlockRows;
+}
+
+// Lists every non-empty window of the block; returns its pairs.
+template <typename Source>
+std::int64_t sweep(const Taps& taps, const Source& source, const Block& block, Lists& lists) {
+  std::int32_t n = 0;
+  std::int64_t pairs = 0;
+  for (std::int32_t f = 0; f < taps.phases; ++f) {
+    for (std::int32_t g = taps.phase_begin[f]; g < taps.phase_begin[f + 1]; ++g) {
+      lists.begin[g] = n;
+      const TapGroup& group = taps.groups[g];
+      const std::uint32_t window = (1U << group.width) - 1;
+      for (std::int32_t i = block.begin[f]; i < block.begin[f + 1]; ++i) {
+        const std::int64_t key = block.base[i] + group.delta;
+        const std::uint32_t bits = source.window(key) & window;
+        lists.entry[n] = {key, bits | block.tag[i]};
+        n += bits != 0 ? 1 : 0;
+        pairs += __builtin_popcount(bits);
+      }
+    }
+  }
+  lists.begin[taps.num_groups] = n;
+  return pairs;
+}
+
+// Adds each offset's pairs.
+void count_lists(const Taps& taps, const Lists& lists, std::int32_t* counts) {
+  for (std::int32_t g = 0; g < taps.num_groups; ++g) {
+    const TapGroup& group = taps.groups[g];
+    std::uint32_t sum[kMaxTapWidth] = {};
+    for (std::int32_t i = lists.begin[g]; i < lists.begin[g + 1]; ++i) {
+      for (std::int32_t j = 0; j < group.width; ++j) sum[j] += lists.entry[i].tag >> j & 1U;
+    }
+    for (std::int32_t j = 0; j < group.width; ++j) {
+      counts[group.first_k + j * group.step] += static_cast<std::int32_t>(sum[j]);
+    }
+  }
+}
+
+// Calls visit(k, source row, row in tile, present) for each offset of each entry; visits of absent offsets
+// are made too, so that the caller can stay free of branches.
+template <typename Source, typename Visit>
+void emit(const PairsArgs& a, const Source& source, const Lists& lists, Visit&& visit) {
+  const bool canonical = a.source.state->canonical != 0;
+  const Taps& taps = a.problem.taps;
+  for (std::int32_t g = 0; g < taps.num_groups; ++g) {
+    const TapGroup& group = taps.groups[g];
+    for (std::int32_t i = lists.begin[g]; i < lists.begin[g + 1]; ++i) {
+      const Entry& entry = lists.entry[i];
+      const std::uint32_t bits = entry.tag & 0xFFU;
+      std::int32_t rank = source.rank(entry.key + __builtin_ctz(bits));
+      for (std::int32_t j = 0; j < group.width; ++j) {
+        const bool present = (bits >> j & 1U) != 0;
+        const std::int32_t row = canonical || !present ? rank : a.source.row_of_rank[rank];
+        visit(group.first_k + j * group.step, row, entry.tag >> 8, present);
+        rank += present ? 1 : 0;
+      }
+    }
+  }
+}
+
+template <typename Source>
+std::int64_t count_tiles_body(const PairsArgs& a, RowRange tiles) {
+  const Source source(a.source);
+  const std::int32_t step = block_rows(a.problem.taps);
+  const std::int64_t last = tiles.end * a.tile_rows < a.num_targets ? tiles.end * a.tile_rows : a.num_targets;
+  Lists lists;
+  Block block;
+  std::int64_t pairs = 0;
+  for (std::int64_t i = tiles.begin * a.tile_rows; i < last; i += step) {
+    make_block(a, i, i, static_cast<std::int32_t>(last - i < step ? last - i : step), block);
+    pairs += sweep(a.problem.taps, source, block, lists);
+  }
+  return pairs;
+}
+
+template <typename Source>
+std::int32_t fill_tiles_body(const PairsArgs& a, RowRange tiles, std::int32_t first) {
+  const Source source(a.source);
+  const std::int32_t step = block_rows(a.problem.taps);
+  const std::int32_t kv = a.problem.kv;
+  Lists lists;
+  Block block;
+  std::int32_t cursor[kMaxPairOffsets];
+  for (std::int64_t t = tiles.begin; t < tiles.end; ++t) {
+    const std::int64_t begin = t * a.tile_rows;
+    const std::int64_t end = begin + a.tile_rows < a.num_targets ? begin + a.tile_rows : a.num_targets;
+    const auto sweep_rows = [&](std::int64_t i) {
+      make_block(a, begin, i, static_cast<std::int32_t>(end - i < step ? end - i : step), block);
+      sweep(a.problem.taps, source, block, lists);
+    };
+    for (std::int32_t k = 0; k < kv; ++k) cursor[k] = 0;
+    for (std::int64_t i = begin; i < end; i += step) {
+      sweep_rows(i);
+      count_lists(a.problem.taps, lists, cursor);
+    }
+    for (std::int32_t k = 0; k < kv; ++k) {
+      const std::int32_t count = cursor[k];
+      a.start[t * kv + k] = cursor[k] = first;
+      first += count;
+    }
+    for (std::int64_t i = begin; i < end; i += step) {
+      if (end - begin > step) sweep_rows(i);  // else the lists of the count still stand
+      emit(a, source, lists, [&](std::int32_t k, std::int32_t row, std::uint32_t target, bool present) {
+        if (!present) return;
+        a.in_rows[cursor[k]] = row;
+        a.out_rows[cursor[k]] = static_cast<std::uint16_t>(target);
+        ++cursor[k];
+      });
+    }
+  }
+  return first;
+}
+
+template <typename Source>
+void fill_table_body(const PairsArgs& a, RowRange targets) {
+  const Source source(a.source);
+  const std::int32_t step = block_rows(a.problem.taps);
+  const std::int32_t kv = a.problem.kv;
+  const std::int32_t words = (kv + 31) / 32;
+  Lists lists;
+  Block block;
+  for (std::int64_t i = targets.begin; i < targets.end; i += step) {
+    const auto rows = static_cast<std::int32_t>(targets.end - i < step ? targets.end - i : step);
+    for (std::int32_t k = 0; k < kv; ++k) {
+      __builtin_memset(a.table + k * a.table_stride + i, 0xFF,
+                       static_cast<std::size_t>(rows) * sizeof(std::int32_t));
+    }
+    std::uint32_t* mask = a.mask == nullptr ? nullptr : a.mask + i * words;
+    if (mask != nullptr)
+      __builtin_memset(mask, 0, static_cast<std::size_t>(rows * words) * sizeof(std::uint32_t));
+    make_block(a, i, i, rows, block);
+    sweep(a.problem.taps, source, block, lists);
+    emit(a, source, lists, [&](std::int32_t k, std::int32_t row, std::uint32_t target, bool present) {
+      if (!present) return;
+      a.table[k * a.table_stride + i + target] = row;
+      if (mask != nullptr)
+        mask[target * static_cast<std::uint32_t>(words) + static_cast<std::uint32_t>(k / 32)] |= 1U
+                                                                                                 << (k % 32);
+    });
+  }
+}
+
+}  // namespace
+}  // namespace voxgemm

@@ -43,6 +43,9 @@ std::array<AxisMap, device::kAxes> axes_of(const Relation& relation) {
   return axes;
 }
 
+/// Grid without a halo: the device's bitmaps test the extents of every axis.
+KeyGrid grid_of(const LevelPlan& level) { return make_grid(level.shape, level.batch_size).grid; }
+
 std::uint32_t word_filter(std::int32_t word, std::int32_t lo, std::int32_t hi) {
   std::uint32_t filter = 0;
   for (std::int32_t bit = 0; bit < 32; ++bit) {
@@ -72,7 +75,7 @@ class Planner {
 void Planner::plan_level(const PairPlan& plan, std::int32_t level) {
   const LevelPlan& from = plan.levels[static_cast<std::size_t>(level)];
   LevelMemory memory;
-  const KeyGrid grid = make_grid(from.shape, from.batch_size);
+  const KeyGrid grid = grid_of(from);
   double lines = from.batch_size;
   for (std::size_t a = 0; a < device::kAxes; ++a) {
     memory.grid.extent[a] = grid.extent[a];
@@ -89,8 +92,7 @@ void Planner::plan_level(const PairPlan& plan, std::int32_t level) {
   memory.num_words = static_cast<std::int64_t>(lines) * memory.grid.line_words;
   if (from.made_by >= 0) {
     const MapPlan& map = plan.maps[static_cast<std::size_t>(from.made_by)];
-    const LevelPlan& parent = plan.levels[static_cast<std::size_t>(map.in_level)];
-    memory.reach = axes_of(backward_relation(map.geometry, parent.shape, from.shape, from.batch_size));
+    memory.reach = axes_of(backward_relation(map.geometry, grid));
     result.levels[static_cast<std::size_t>(map.in_level)].children.push_back(level);
   }
   result.levels.push_back(std::move(memory));
@@ -105,8 +107,8 @@ void Planner::plan_map(const PairPlan& plan, const MapPlan& map) {
   memory.mask_words = (memory.kv + 31) / 32;
   memory.in_capacity = in.capacity;
   memory.out_capacity = out.capacity;
-  memory.forward = axes_of(forward_relation(map.geometry, in.shape, out.shape, in.batch_size));
-  memory.backward = axes_of(backward_relation(map.geometry, in.shape, out.shape, in.batch_size));
+  memory.forward = axes_of(forward_relation(map.geometry, grid_of(in)));
+  memory.backward = axes_of(backward_relation(map.geometry, grid_of(out)));
   if ((map.options.forms & kPairTable) != 0 && map.options.order != RowOrder::kNone) {
     for (std::int32_t j = 0; j < map.options.mask_splits; ++j) plan_order(memory, j);
   }

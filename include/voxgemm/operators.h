@@ -1,5 +1,8 @@
 // The other operators of a backbone. All are noexcept hot-path calls over caller-owned rows; on CUDA they
 // enqueue on the context's stream. Arithmetic is specified once and is bit-equal on every ISA and device.
+// Status of all: kShape (rows, channels or strides that disagree; value and limit say which), kDType (value = the
+// type), kInvalidArgument (null pointer, negative count, factor that is not finite, scale that is not positive),
+// kUnsupported (the policy leaves no row). `out` may have more rows than the input; those are not touched.
 #pragma once
 
 #include <cstdint>
@@ -29,7 +32,7 @@ VOXGEMM_API Status convert(Context& context, const FeatureView& in, const Featur
                const std::int32_t* device_rows = nullptr) noexcept;
 
 /// t = fma(b_factor, b, a_factor * a), activation; int8: factors are a_scale/out_scale and
-/// b_scale/out_scale, rounded and saturated once. float32: factors 1.
+/// b_scale/out_scale, rounded and saturated once. float32: factors 1. kNone or kReLU; out may be a or b.
 VOXGEMM_API Status add(Context& context, const FeatureView& a, const FeatureView& b, float a_factor, float b_factor,
            Activation activation, const FeatureSpan& out,
            const std::int32_t* device_rows = nullptr) noexcept;
@@ -44,7 +47,7 @@ struct PoolOptions {
 };
 /// Pooling over indice pairs (pair table form). Max of the active inputs; average = (sum in offset order) /
 /// number of active inputs (float32: one division; int8: exact int32 sum, round half to even, same scale).
-/// A row without inputs gives 0.
+/// A row without inputs gives 0. A float sum starts from +0, a maximum from its first input.
 VOXGEMM_API Status pool(Context& context, const IndicePairsView& pairs, const FeatureView& in,
             const PoolOptions& options, const FeatureSpan& out) noexcept;
 /// out [batch_size][channels]: per batch entry max or average over its rows (0 when it has none). Float
@@ -67,7 +70,8 @@ enum class DenseLayout : std::uint8_t {
   kNHWC,  ///< [batch][Y][X][C * Z], same channel order
 };
 /// Scatters rows into a dense array that is zero elsewhere. `out` holds dense_elements() elements of the
-/// features' dtype and is written completely.
+/// features' dtype and is written completely. CPU: kOutOfRange names the first row that lies outside; the others
+/// are written.
 VOXGEMM_API Status scatter_dense(Context& context, const SparseTensorView& in, DenseLayout layout,
                      void* out) noexcept;
 /// batch * channels * product(spatial_shape)

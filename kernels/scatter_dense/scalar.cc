@@ -1,5 +1,6 @@
 #include <array>
 #include <atomic>
+#include <cstring>
 
 #include "kernels/scatter_dense/scatter_dense.h"
 
@@ -47,24 +48,45 @@ inline void lower(std::int32_t* bad_row, std::int64_t row) {
   }
 }
 
+// Rows whose elements of one channel are written together, so that a plane's page and lines serve all of
+// them.
+constexpr std::int64_t kBlock = 64;
+
 template <typename T>
 void scatter_rows(const ScatterDenseArgs& a, RowRange range) {
   const Folded size = fold(a.spatial_shape);
   const std::int64_t plane = size.y * size.x;
-  T* out = static_cast<T*>(a.out);
-  for (std::int64_t r = range.begin; r < range.end; ++r) {
-    std::int64_t b = 0;
-    Folded at;
-    if (!position(a, a.indices + r * (1 + a.ndim), b, at)) {
-      lower(a.bad_row, r);
-      continue;
+  const std::int64_t step = a.channels_last ? size.z : size.z * plane;
+  std::array<T*, kBlock> to;
+  std::array<const T*, kBlock> from;
+  for (std::int64_t r = range.begin; r < range.end;) {
+    std::size_t count = 0;
+    for (; r < range.end && count < to.size(); ++r) {
+      std::int64_t b = 0;
+      Folded at;
+      if (!position(a, a.indices + r * (1 + a.ndim), b, at)) {
+        lower(a.bad_row, r);
+        continue;
+      }
+      const std::int64_t site = at.y * size.x + at.x;
+      from[count] = static_cast<const T*>(a.features) + r * a.stride;
+      to[count] =
+          static_cast<T*>(a.out) + (a.channels_last ? (b * plane + site) * a.channels * size.z + at.z
+                                                    : (b * a.channels * size.z + at.z) * plane + site);
+      ++count;
     }
-    const T* in = static_cast<const T*>(a.features) + r * a.stride;
-    const std::int64_t site = at.y * size.x + at.x;
-    T* to = a.channels_last ? out + (b * plane + site) * a.channels * size.z + at.z
-                            : out + (b * a.channels * size.z + at.z) * plane + site;
-    const std::int64_t step = a.channels_last ? size.z : size.z * plane;
-    for (std::int32_t c = 0; c < a.channels; ++c) to[c * step] = in[c];
+    if (step == 1) {
+      const auto bytes = static_cast<std::size_t>(a.channels) * sizeof(T);
+      for (std::size_t i = 0; i < count; ++i) std::memcpy(to[i], from[i], bytes);
+    } else if (a.channels_last) {
+      for (std::size_t i = 0; i < count; ++i) {
+        for (std::int32_t c = 0; c < a.channels; ++c) to[i][c * step] = from[i][c];
+      }
+    } else {
+      for (std::int32_t c = 0; c < a.channels; ++c) {
+        for (std::size_t i = 0; i < count; ++i) to[i][c * step] = from[i][c];
+      }
+    }
   }
 }
 

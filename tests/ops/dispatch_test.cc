@@ -5,7 +5,6 @@
 #include <gtest/gtest.h>
 
 #include <algorithm>
-
 #include <array>
 
 #include "kernels/quantize/quantize.h"

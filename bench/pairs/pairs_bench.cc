@@ -5,6 +5,7 @@
 
 #include <algorithm>
 #include <chrono>
+#include <ctime>
 #include <limits>
 #include <string>
 #include <vector>
@@ -27,11 +28,18 @@ Scene frame() {
   return {"centerpoint", shape, 1, test::read_array(file).as<std::int32_t>()};
 }
 
+// Processor time of this thread: other programs on the machine do not count.
+double thread_milliseconds() {
+  timespec now{};
+  clock_gettime(CLOCK_THREAD_CPUTIME_ID, &now);
+  return static_cast<double>(now.tv_sec) * 1e3 + static_cast<double>(now.tv_nsec) * 1e-6;
+}
+
 template <typename Work>
 double milliseconds(Work&& work) {
-  const auto begin = std::chrono::steady_clock::now();
+  const double begin = thread_milliseconds();
   work();
-  return std::chrono::duration<double, std::milli>(std::chrono::steady_clock::now() - begin).count();
+  return thread_milliseconds() - begin;
 }
 
 // A network ready to run, with its memory.
@@ -135,7 +143,12 @@ void backbone_maps(benchmark::State& state, bool forms) {
   }
   all.finish();
   double least = std::numeric_limits<double>::max();
-  for (auto _ : state) least = std::min(least, milliseconds([&] { all.run(); }));
+  for (auto _ : state) {
+    const auto begin = std::chrono::steady_clock::now();
+    all.run();
+    const std::chrono::duration<double, std::milli> time = std::chrono::steady_clock::now() - begin;
+    least = std::min(least, time.count());
+  }
   state.counters["least_ms"] = least;
   state.counters["workspace_MB"] = static_cast<double>(all.workspace().size()) * 1e-6;
 }

@@ -6,12 +6,13 @@
 //   sorted words  only occupied words, ascending; for grids whose bitmap would be too large
 #pragma once
 
-#include <bit>
 #include <cstddef>
 #include <cstdint>
+#include <span>
 #include <string_view>
 
 #include "kernels/coord_index/relation.h"
+#include "voxgemm/types.h"
 
 namespace voxgemm {
 
@@ -34,9 +35,9 @@ struct CoordIndexRef {
   std::uint64_t* words = nullptr;       // bitmap: [keys/64 + 2]; sorted words: [capacity]
   std::int32_t* ranks = nullptr;        // two for each word, one for each half; valid for occupied words only
   std::uint64_t* summary = nullptr;     // bitmap: bit per word
-  std::int64_t* ids = nullptr;          // ascending numbers of the occupied words, [capacity]
-  std::int32_t* row_of_rank = nullptr;  // [capacity]; read when !state->canonical
-  std::int64_t* keys_of_rows = nullptr;  // [capacity], input level of a bitmap: key of each row
+  std::int64_t* ids = nullptr;          // [capacity] ascending numbers of the occupied words
+  std::int32_t* row_of_rank = nullptr;  // [capacity + 1], input level; read when !state->canonical
+  std::int64_t* keys_of_rows = nullptr;  // [capacity], input level of a bitmap
   std::int32_t* directory = nullptr;     // sorted words: [kDirectorySlots + 2] first word of each slot of ids
   CoordIndexState* state = nullptr;
   std::byte* scratch = nullptr;  // sorted words: two arrays of 16-byte entries
@@ -48,10 +49,11 @@ struct InsertResult {
   std::int32_t duplicate_row = -1;
 };
 
-/// One structure.
+/// One row of the table.
 struct CoordIndexKernel {
   std::string_view name;
-  bool direct = false;  // words addressed by key / 64
+  Isa isa = Isa::kScalar;
+  bool direct = false;  // bitmap: words addressed by key / 64
   // Makes the index of rows [0, n) in any order. On a bad row the index is left empty.
   InsertResult (*insert_rows)(const CoordIndexRef&, const std::int32_t* indices, std::int32_t n) noexcept;
   // Makes the index of every site that a site of `from` reaches; `reach` maps a site of `from` (target) to
@@ -63,8 +65,8 @@ struct CoordIndexKernel {
   void (*clear)(const CoordIndexRef&) noexcept;
 };
 
-const CoordIndexKernel& bitmap_index();
-const CoordIndexKernel& sorted_words_index();
+/// Best first for each structure; the last of each is scalar.
+std::span<const CoordIndexKernel> coord_index_kernels();
 
 /// Position of the first occupied word whose id is >= `id` (sorted words).
 static inline std::int32_t first_word_from(const CoordIndexRef& index, std::int64_t id) {
@@ -81,39 +83,18 @@ static inline std::int32_t first_word_from(const CoordIndexRef& index, std::int6
   return lo;
 }
 
-/// Word that holds `id`, or null when it is not occupied.
-inline const std::uint64_t* find_word(const CoordIndexRef& index, std::int64_t id) {
-  if (index.summary != nullptr) return index.words + id;
-  const std::int32_t at = first_word_from(index, id);
-  return at < index.state->num_words && index.ids[at] == id ? index.words + at : nullptr;
-}
-
-/// Rank of a key, or -1.
-inline std::int32_t find_rank(const CoordIndexRef& index, std::int64_t key) {
-  const std::uint64_t* word = find_word(index, key >> 6);
-  if (word == nullptr) return -1;
-  const std::uint64_t bit = std::uint64_t{1} << (key & 63);
-  if ((*word & bit) == 0) return -1;
-  return index.ranks[2 * (word - index.words)] + std::popcount(*word & (bit - 1));
-}
-
 /// Row of a key, or -1.
-inline std::int32_t find_row(const CoordIndexRef& index, std::int64_t key) {
-  const std::int32_t rank = find_rank(index, key);
-  return rank < 0 || index.state->canonical != 0 ? rank : index.row_of_rank[rank];
-}
-
-/// Whether a row lies inside the grid, and its key.
-inline bool key_of_row(const KeyGrid& grid, const std::int32_t* row, std::int64_t& key) {
-  const auto below = [](std::int32_t value, std::int32_t limit) {
-    return static_cast<std::uint32_t>(value) < static_cast<std::uint32_t>(limit);
-  };
-  Site site;
-  const std::int32_t b = read_site(row, grid.ndim, site);
-  const bool inside = below(b, grid.batch) & below(site[0], grid.extent[0]) & below(site[1], grid.extent[1]) &
-                      below(site[2], grid.extent[2]) & below(site[3], grid.extent[3]);
-  key = inside ? grid.key(b, site) : 0;
-  return inside;
+static inline std::int32_t find_row(const CoordIndexRef& index, std::int64_t key) {
+  std::int64_t at = key >> 6;
+  if (index.summary == nullptr) {
+    at = first_word_from(index, key >> 6);
+    if (at == index.state->num_words || index.ids[at] != key >> 6) return -1;
+  }
+  const std::uint64_t word = index.words[at];
+  const std::uint64_t bit = std::uint64_t{1} << (key & 63);
+  if ((word & bit) == 0) return -1;
+  const std::int32_t rank = index.ranks[2 * at] + __builtin_popcountll(word & (bit - 1));
+  return index.state->canonical != 0 ? rank : index.row_of_rank[rank];
 }
 
 }  // namespace voxgemm

@@ -4,8 +4,9 @@
 #include "kernels/coord_index/number_words.h"
 
 namespace voxgemm {
+namespace {
 
-inline constexpr std::int32_t kMaxReach = 343;
+constexpr std::int32_t kMaxReach = 343;
 
 /// Every other bit of `word`, beginning with bit 0.
 inline std::uint64_t even_bits(std::uint64_t word) {
@@ -67,24 +68,44 @@ inline LineBits reached_bits(const AxisRelation& axis, std::int64_t x0, std::uin
   return line;
 }
 
+/// Sources of one coordinate on one axis, kept until the coordinate changes.
+struct AxisSources {
+  std::int32_t t = -1;
+  std::int32_t count = 0;
+  std::int32_t source[kMaxReach];
+
+  void set(const AxisRelation& axis, std::int32_t coordinate) {
+    if (coordinate == t) return;
+    t = coordinate;
+    count = 0;
+    for (std::int32_t r = 0; r < axis.kernel; ++r) {
+      const std::int32_t s = source_of(axis, t, r);
+      if (s >= 0) source[count++] = s;
+    }
+  }
+};
+
 /// Calls sink(word id, bits) for all cells of `grid` = reach.source that the sites of `from` reach; ids in no
 /// order.
 template <typename Sink>
-void for_each_reached(const CoordIndexRef& from, const Relation& reach, Sink&& sink) {
+inline void for_each_reached(const CoordIndexRef& from, const Relation& reach, Sink&& sink) {
   const AxisRelation* axis = reach.axis;
   const bool by_bits = reaches_by_bits(axis[3]);
   LineCursor line(from.grid);
+  AxisSources sources[3];
   std::int64_t keys[kMaxReach];  // first cells of the lines that the current line reaches
-  std::int32_t num_keys = 0;
+  std::int32_t lines = 0;
   const auto new_line = [&] {
-    num_keys = 0;
-    for (std::int32_t r0 = 0; r0 < axis[0].kernel; ++r0) {
-      const std::int32_t s0 = axis[0].source(line.site[0], r0);
-      for (std::int32_t r1 = 0; s0 >= 0 && r1 < axis[1].kernel; ++r1) {
-        const std::int32_t s1 = axis[1].source(line.site[1], r1);
-        for (std::int32_t r2 = 0; s1 >= 0 && r2 < axis[2].kernel; ++r2) {
-          const std::int32_t s2 = axis[2].source(line.site[2], r2);
-          if (s2 >= 0) keys[num_keys++] = reach.source.key(line.batch, {s0, s1, s2, 0});
+    lines = 0;
+    for (std::int32_t a = 0; a < 3; ++a) sources[a].set(axis[a], line.site.at[a]);
+    const KeyGrid& grid = reach.source;
+    for (std::int32_t i0 = 0; i0 < sources[0].count; ++i0) {
+      for (std::int32_t i1 = 0; i1 < sources[1].count; ++i1) {
+        const std::int64_t plane = grid.origin + line.site.batch * grid.batch_pitch +
+                                   sources[0].source[i0] * grid.pitch[0] +
+                                   sources[1].source[i1] * grid.pitch[1];
+        for (std::int32_t i2 = 0; i2 < sources[2].count; ++i2) {
+          keys[lines++] = plane + sources[2].source[i2] * grid.pitch[2];
         }
       }
     }
@@ -100,17 +121,17 @@ void for_each_reached(const CoordIndexRef& from, const Relation& reach, Sink&& s
     if (by_bits) {
       LineBits reached = reached_bits(axis[3], x0, bits);
       reached.clip(axis[3].extent);
-      for (std::int32_t k = 0; k < num_keys; ++k) {
+      for (std::int32_t k = 0; k < lines; ++k) {
         put(keys[k] + reached.first, reached.part[0]);
         put(keys[k] + reached.first + 64, reached.part[1]);
       }
       return;
     }
     for (; bits != 0; bits &= bits - 1) {
-      const auto x = static_cast<std::int32_t>(x0 + std::countr_zero(bits));
+      const auto x = static_cast<std::int32_t>(x0 + __builtin_ctzll(bits));
       for (std::int32_t r = 0; r < axis[3].kernel; ++r) {
-        const std::int32_t s = axis[3].source(x, r);
-        for (std::int32_t k = 0; s >= 0 && k < num_keys; ++k) put(keys[k] + s, 1);
+        const std::int32_t s = source_of(axis[3], x, r);
+        for (std::int32_t k = 0; s >= 0 && k < lines; ++k) put(keys[k] + s, 1);
       }
     }
   };
@@ -118,7 +139,7 @@ void for_each_reached(const CoordIndexRef& from, const Relation& reach, Sink&& s
     const std::int64_t base = from.ids[i] * 64;
     std::uint64_t word = from.words[from.summary != nullptr ? from.ids[i] : i];
     while (word != 0) {  // a word may hold the end of one line and the beginning of others
-      const std::int64_t key = base + std::countr_zero(word);
+      const std::int64_t key = base + __builtin_ctzll(word);
       if (line.seek(key)) new_line();
       const std::int64_t end = line.end() - base;
       const std::uint64_t own = end >= 64 ? word : word & ((std::uint64_t{1} << end) - 1);
@@ -129,4 +150,5 @@ void for_each_reached(const CoordIndexRef& from, const Relation& reach, Sink&& s
   }
 }
 
+}  // namespace
 }  // namespace voxgemm

@@ -260,6 +260,69 @@ void scatter(const PairsArgs& a, std::int64_t first, const Source& source, const
   }
 }
 
+// Mask words of a block of rows, word after word.
+struct MaskBlock {
+  alignas(64) std::uint32_t word[(kMaxPairOffsets + 31) / 32][kBlockRows];
+
+  // Adds offsets first_k + j*step of 16 rows, bit j of `bits` each.
+  void add(const TapGroup& group, std::int32_t row, __m512i bits) {
+    const std::int32_t last_k = group.first_k + (group.width - 1) * group.step;
+    if (group.step == 1 && group.first_k / 32 == last_k / 32) {
+      std::uint32_t* at = word[group.first_k / 32] + row;
+      const __m512i placed = _mm512_sll_epi32(bits, _mm_cvtsi32_si128(group.first_k % 32));
+      _mm512_store_si512(at, _mm512_or_si512(_mm512_load_si512(at), placed));
+      return;
+    }
+    for (std::int32_t j = 0; j < group.width; ++j) {
+      const std::int32_t k = group.first_k + j * group.step;
+      const __mmask16 here = _mm512_test_epi32_mask(bits, _mm512_set1_epi32(1 << j));
+      std::uint32_t* at = word[k / 32] + row;
+      const __m512i one = _mm512_maskz_set1_epi32(here, static_cast<std::int32_t>(1U << (k % 32)));
+      _mm512_store_si512(at, _mm512_or_si512(_mm512_load_si512(at), one));
+    }
+  }
+};
+
+// Table entries of a block of an affine relation: every entry is written once, 16 rows at a time.
+void fill_block(const PairsArgs& a, std::int64_t first, std::int32_t rows, const Source& source,
+                const Block& block, MaskBlock& mask) {
+  const Taps& taps = a.problem.taps;
+  const __m512i none = _mm512_set1_epi32(-1);
+  for (std::int32_t g = 0; g < taps.num_groups; ++g) {
+    const TapGroup group = taps.groups[g];
+    const __m512i delta = _mm512_set1_epi32(static_cast<std::int32_t>(group.delta));
+    const __m512i wanted = _mm512_set1_epi32((1 << group.width) - 1);
+    for (std::int32_t i = 0; i < rows; i += kLanes) {
+      const __mmask16 m = first_lanes(rows - i);
+      const __m512i key = _mm512_add_epi32(_mm512_loadu_si512(block.base + i), delta);
+      const __m512i bits = _mm512_and_si512(source.window(m, key), wanted);
+      const __mmask16 some = _mm512_mask_test_epi32_mask(m, bits, bits);
+      std::int32_t* out = a.table + group.first_k * a.table_stride + first + i;
+      const std::int64_t next = group.step * a.table_stride;
+      if (some == 0) {
+        for (std::int32_t j = 0; j < group.width; ++j) _mm512_mask_storeu_epi32(out + j * next, m, none);
+        continue;
+      }
+      __m512i rank = source.rank(some, _mm512_add_epi32(key, lowest_bit(bits)));
+      for (std::int32_t j = 0; j < group.width; ++j) {
+        const __mmask16 here = _mm512_mask_test_epi32_mask(m, bits, _mm512_set1_epi32(1 << j));
+        _mm512_mask_storeu_epi32(out + j * next, m,
+                                 _mm512_mask_blend_epi32(here, none, source.rows(here, rank)));
+        rank = _mm512_mask_add_epi32(rank, here, rank, _mm512_set1_epi32(1));
+      }
+      if (a.mask != nullptr) mask.add(group, i, bits);
+    }
+  }
+}
+
+void write_masks(const PairsArgs& a, std::int64_t first, std::int32_t rows, std::int32_t words,
+                 const MaskBlock& mask) {
+  std::uint32_t* out = a.mask + first * words;
+  for (std::int32_t w = 0; w < words; ++w) {
+    for (std::int32_t i = 0; i < rows; ++i) out[static_cast<std::int64_t>(i) * words + w] = mask.word[w][i];
+  }
+}
+
 }  // namespace
 
 std::int64_t pairs_avx512_count_tiles(const PairsArgs& a, RowRange tiles) noexcept {
@@ -315,14 +378,22 @@ void pairs_avx512_fill_table(const PairsArgs& a, RowRange targets) noexcept {
   const std::int32_t words = (a.problem.kv + 31) / 32;
   Lists lists;
   Block block;
+  MaskBlock mask;
   for (std::int64_t i = targets.begin; i < targets.end; i += step) {
     const auto rows = static_cast<std::int32_t>(targets.end - i < step ? targets.end - i : step);
+    make_block(a, i, i, rows, block);
+    if (a.problem.taps.phases == 1) {
+      if (a.mask != nullptr)
+        __builtin_memset(mask.word, 0, static_cast<std::size_t>(words) * sizeof(mask.word[0]));
+      fill_block(a, i, rows, source, block, mask);
+      if (a.mask != nullptr) write_masks(a, i, rows, words, mask);
+      continue;
+    }
     for (std::int32_t k = 0; k < a.problem.kv; ++k) {
       __builtin_memset(a.table + k * a.table_stride + i, 0xFF, static_cast<std::size_t>(rows) * 4);
     }
     if (a.mask != nullptr)
       __builtin_memset(a.mask + i * words, 0, static_cast<std::size_t>(rows * words) * 4);
-    make_block(a, i, i, rows, block);
     sweep(a.problem.taps, source, block, lists);
     scatter(a, i, source, lists);
   }

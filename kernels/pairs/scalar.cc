@@ -10,13 +10,28 @@ namespace {
 // Calls visit(k, source row) for the pairs of one target, k ascending.
 template <typename Visit>
 void for_each_pair(const PairsArgs& a, std::int64_t target, Visit&& visit) {
-  Site site;
+  const Relation& rel = a.problem.relation;
+  const AxisRelation* axis = rel.axis;
   const std::int32_t ndim = a.problem.target_ndim;
-  const std::int32_t b = read_site(a.targets + target * (1 + ndim), ndim, site);
-  for_each_source(a.problem.relation, b, site, [&](std::int32_t k, std::int64_t key) {
-    const std::int32_t row = find_row(a.source, key);
-    if (row >= 0) visit(k, row);
-  });
+  const Site t = read_site(a.targets + target * (1 + ndim), ndim);
+  Site s;
+  s.batch = t.batch;
+  std::int32_t k = 0;
+  for (std::int32_t r0 = 0; r0 < axis[0].kernel; ++r0) {
+    s.at[0] = source_of(axis[0], t.at[0], r0);
+    for (std::int32_t r1 = 0; r1 < axis[1].kernel; ++r1) {
+      s.at[1] = source_of(axis[1], t.at[1], r1);
+      for (std::int32_t r2 = 0; r2 < axis[2].kernel; ++r2) {
+        s.at[2] = source_of(axis[2], t.at[2], r2);
+        for (std::int32_t r3 = 0; r3 < axis[3].kernel; ++r3, ++k) {
+          s.at[3] = source_of(axis[3], t.at[3], r3);
+          if (s.at[0] < 0 || s.at[1] < 0 || s.at[2] < 0 || s.at[3] < 0) continue;
+          const std::int32_t row = find_row(a.source, key_of(rel.source, s));
+          if (row >= 0) visit(k, row);
+        }
+      }
+    }
+  }
 }
 
 }  // namespace

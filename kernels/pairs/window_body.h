@@ -191,23 +191,59 @@ void count_lists(const Taps& taps, const Lists& lists, std::int32_t* counts) {
   }
 }
 
-// Calls visit(k, source row, row in tile, present) for each offset of each entry; visits of absent offsets
-// are made too, so that the caller can stay free of branches.
-template <typename Source, typename Visit>
-void emit(const PairsArgs& a, const Source& source, const Lists& lists, Visit&& visit) {
-  const bool canonical = a.source.state->canonical != 0;
+// Appends the pairs of a block to each offset's run. A group's runs are made aside, so that the loop needs no
+// branch: an absent pair is written and then written over.
+template <typename Source>
+void emit(const PairsArgs& a, const Source& source, const Lists& lists, std::int32_t* cursor) {
   const Taps& taps = a.problem.taps;
+  const std::int32_t* const row_of_rank = a.source.state->canonical != 0 ? nullptr : a.source.row_of_rank;
+  std::int32_t in_rows[kMaxTapWidth][kBlockRows + 1];
+  std::uint16_t out_rows[kMaxTapWidth][kBlockRows + 1];
   for (std::int32_t g = 0; g < taps.num_groups; ++g) {
     const TapGroup& group = taps.groups[g];
+    std::int32_t count[kMaxTapWidth] = {};
     for (std::int32_t i = lists.begin[g]; i < lists.begin[g + 1]; ++i) {
       const Entry& entry = lists.entry[i];
       const std::uint32_t bits = entry.tag & 0xFFU;
       std::int32_t rank = source.rank(entry.key + __builtin_ctz(bits));
       for (std::int32_t j = 0; j < group.width; ++j) {
-        const bool present = (bits >> j & 1U) != 0;
-        const std::int32_t row = canonical || !present ? rank : a.source.row_of_rank[rank];
-        visit(group.first_k + j * group.step, row, entry.tag >> 8, present);
-        rank += present ? 1 : 0;
+        const auto present = static_cast<std::int32_t>(bits >> j & 1U);
+        in_rows[j][count[j]] = row_of_rank == nullptr ? rank : row_of_rank[rank];
+        out_rows[j][count[j]] = static_cast<std::uint16_t>(entry.tag >> 8);
+        count[j] += present;
+        rank += present;
+      }
+    }
+    for (std::int32_t j = 0; j < group.width; ++j) {
+      std::int32_t& at = cursor[group.first_k + j * group.step];
+      const auto n = static_cast<std::size_t>(count[j]);
+      __builtin_memcpy(a.in_rows + at, in_rows[j], n * sizeof(std::int32_t));
+      __builtin_memcpy(a.out_rows + at, out_rows[j], n * sizeof(std::uint16_t));
+      at += count[j];
+    }
+  }
+}
+
+// Writes the table entries of a block's windows, present or not, and collects its mask words.
+template <typename Source>
+void scatter(const PairsArgs& a, std::int64_t first, const Source& source, const Lists& lists) {
+  const Taps& taps = a.problem.taps;
+  const std::int32_t words = (a.problem.kv + 31) / 32;
+  const std::int32_t* const row_of_rank = a.source.state->canonical != 0 ? nullptr : a.source.row_of_rank;
+  for (std::int32_t g = 0; g < taps.num_groups; ++g) {
+    const TapGroup& group = taps.groups[g];
+    for (std::int32_t i = lists.begin[g]; i < lists.begin[g + 1]; ++i) {
+      const Entry& entry = lists.entry[i];
+      const std::uint32_t bits = entry.tag & 0xFFU;
+      const std::int64_t target = first + (entry.tag >> 8);
+      std::int32_t rank = source.rank(entry.key + __builtin_ctz(bits));
+      for (std::int32_t j = 0; j < group.width; ++j) {
+        const std::uint32_t present = bits >> j & 1U;
+        const std::int32_t k = group.first_k + j * group.step;
+        const std::int32_t row = row_of_rank == nullptr ? rank : row_of_rank[rank];
+        a.table[k * a.table_stride + target] = present != 0 ? row : -1;
+        if (a.mask != nullptr) a.mask[target * words + k / 32] |= present << (k % 32);
+        rank += static_cast<std::int32_t>(present);
       }
     }
   }
@@ -255,12 +291,7 @@ std::int32_t fill_tiles_body(const PairsArgs& a, RowRange tiles, std::int32_t fi
     }
     for (std::int64_t i = begin; i < end; i += step) {
       if (end - begin > step) sweep_rows(i);  // else the lists of the count still stand
-      emit(a, source, lists, [&](std::int32_t k, std::int32_t row, std::uint32_t target, bool present) {
-        if (!present) return;
-        a.in_rows[cursor[k]] = row;
-        a.out_rows[cursor[k]] = static_cast<std::uint16_t>(target);
-        ++cursor[k];
-      });
+      emit(a, source, lists, cursor);
     }
   }
   return first;
@@ -285,13 +316,7 @@ void fill_table_body(const PairsArgs& a, RowRange targets) {
       __builtin_memset(mask, 0, static_cast<std::size_t>(rows * words) * sizeof(std::uint32_t));
     make_block(a, i, i, rows, block);
     sweep(a.problem.taps, source, block, lists);
-    emit(a, source, lists, [&](std::int32_t k, std::int32_t row, std::uint32_t target, bool present) {
-      if (!present) return;
-      a.table[k * a.table_stride + i + target] = row;
-      if (mask != nullptr)
-        mask[target * static_cast<std::uint32_t>(words) + static_cast<std::uint32_t>(k / 32)] |= 1U
-                                                                                                 << (k % 32);
-    });
+    scatter(a, i, source, lists);
   }
 }
 

@@ -3,6 +3,9 @@
 #include <fmt/format.h>
 #include <tbb/info.h>
 #include <tbb/task_arena.h>
+#if defined(__linux__)
+#include <sys/mman.h>
+#endif
 
 #include <cstring>
 #include <new>
@@ -14,7 +17,22 @@
 namespace voxgemm {
 namespace {
 
-constexpr std::align_val_t kAlignment{256};
+// From this size on, memory begins at a huge page and asks for huge pages: the random reads of a large index
+// or feature matrix would otherwise wait for page walks more than for data.
+constexpr std::size_t kHugePage = std::size_t{2} << 20;
+
+std::align_val_t alignment_of(std::size_t bytes) {
+  return std::align_val_t{bytes >= kHugePage ? kHugePage : 256};
+}
+
+void* allocate_host(std::size_t bytes) {
+  void* p = ::operator new(bytes, alignment_of(bytes), std::nothrow);
+#if defined(__linux__)
+  if (p != nullptr && bytes >= kHugePage)
+    madvise(p, bytes, MADV_HUGEPAGE);  // a wish: failure changes nothing
+#endif
+  return p;
+}
 
 std::byte* allocate_bytes(Context& context, std::size_t bytes) {
   Allocator* allocator = context.impl().options.allocator;
@@ -25,7 +43,7 @@ std::byte* allocate_bytes(Context& context, std::size_t bytes) {
   } else if (device.kind == DeviceKind::kCuda) {
     p = cuda::allocate(device.index, bytes);
   } else {
-    p = ::operator new(bytes, kAlignment, std::nothrow);
+    p = allocate_host(bytes);
   }
   return static_cast<std::byte*>(p);
 }
@@ -119,7 +137,7 @@ Buffer::~Buffer() {
   } else if (device_.kind == DeviceKind::kCuda) {
     cuda::deallocate(device_.index, data_);
   } else {
-    ::operator delete(data_, kAlignment);
+    ::operator delete(data_, alignment_of(bytes_));
   }
 }
 

@@ -89,7 +89,7 @@ struct MapChoice {
   Direction backward{};
 };
 
-std::int64_t bitmap_words(const KeyGrid& grid) { return (grid.keys() + 63) / 64; }
+std::int64_t bitmap_words(const KeyGrid& grid) { return (num_keys(grid) + 63) / 64; }
 std::int64_t summary_words(const KeyGrid& grid) { return (bitmap_words(grid) + 63) / 64; }
 std::int64_t stride_of(std::int32_t capacity) {
   return static_cast<std::int64_t>(align_up(static_cast<std::size_t>(capacity), 16));
@@ -121,6 +121,17 @@ const PairsKernel& choose_kernel(const Context& context, const PairsProblem& pro
   return *best;  // the last row takes everything
 }
 
+// Best row of a structure here.
+const CoordIndexKernel& choose_index(const Context& context, bool direct) {
+  const CoordIndexKernel* best = nullptr;
+  for (const CoordIndexKernel& row : coord_index_kernels()) {
+    if (row.direct != direct || !context.supports(row.isa)) continue;
+    if (row.name == context.kernels().force) return row;
+    if (best == nullptr) best = &row;
+  }
+  return *best;  // the last row of each structure is scalar
+}
+
 class CpuPairBackend final : public PairBackend {
  public:
   CpuPairBackend(Context& context, PairPlan plan, std::size_t max_bitmap_bytes);
@@ -139,7 +150,7 @@ class CpuPairBackend final : public PairBackend {
 
  private:
   [[nodiscard]] Halo level_halo(std::int32_t level) const;
-  void choose_level(std::int32_t level, std::size_t max_bitmap_bytes);
+  void choose_level(const Context& context, std::int32_t level, std::size_t max_bitmap_bytes);
   void choose_map(const Context& context, const MapPlan& plan);
   LevelMemory carve_level(Carver& carver, std::size_t level) const noexcept;
   MapMemory carve_map(Carver& carver, const MapChoice& map) const noexcept;
@@ -159,7 +170,7 @@ class CpuPairBackend final : public PairBackend {
 CpuPairBackend::CpuPairBackend(Context& context, PairPlan plan, std::size_t max_bitmap_bytes)
     : plan_(std::move(plan)) {
   const auto levels = static_cast<std::int32_t>(plan_.levels.size());
-  for (std::int32_t level = 0; level < levels; ++level) choose_level(level, max_bitmap_bytes);
+  for (std::int32_t level = 0; level < levels; ++level) choose_level(context, level, max_bitmap_bytes);
   for (const MapPlan& map : plan_.maps) choose_map(context, map);
   Carver carver;
   for (std::size_t l = 0; l < levels_.size(); ++l) {
@@ -195,7 +206,7 @@ Halo CpuPairBackend::level_halo(std::int32_t level) const {
   return halo;
 }
 
-void CpuPairBackend::choose_level(std::int32_t level, std::size_t max_bitmap_bytes) {
+void CpuPairBackend::choose_level(const Context& context, std::int32_t level, std::size_t max_bitmap_bytes) {
   const LevelPlan& plan = plan_.levels[static_cast<std::size_t>(level)];
   LevelChoice choice;
   choice.capacity = plan.capacity;
@@ -203,19 +214,19 @@ void CpuPairBackend::choose_level(std::int32_t level, std::size_t max_bitmap_byt
   GridPlan grid = make_grid(plan.shape, plan.batch_size, level_halo(level));
   if (!grid.fits) grid = make_grid(plan.shape, plan.batch_size);
   choice.grid = grid.grid;
-  const std::int64_t bytes = choice.grid.keys() / 8;
+  const std::int64_t bytes = num_keys(choice.grid) / 8;
   constexpr std::int64_t kMaxDirect = (std::int64_t{1} << 31) / 8 - 64;  // keys of a bitmap are 32-bit
   const std::int64_t limit = static_cast<std::int64_t>(std::min<std::size_t>(max_bitmap_bytes, kMaxDirect));
   if (bytes < limit) {
-    choice.kernel = &bitmap_index();
+    choice.kernel = &choose_index(context, true);
     choice.why = fmt::format("bitmap: {} bytes for {} cells with their margins, limit {}", bytes,
-                             choice.grid.keys(), limit);
+                             num_keys(choice.grid), limit);
     levels_.push_back(std::move(choice));
     return;
   }
-  choice.kernel = &sorted_words_index();
+  choice.kernel = &choose_index(context, false);
   choice.why = fmt::format("sorted words: a bitmap of {} cells would take {} bytes, limit {}",
-                           choice.grid.keys(), bytes, limit);
+                           num_keys(choice.grid), bytes, limit);
   std::int64_t entries = plan.capacity;  // keys and rows
   if (!choice.input) {
     const MapPlan& map = plan_.maps[static_cast<std::size_t>(plan.made_by)];
@@ -270,8 +281,8 @@ LevelMemory CpuPairBackend::carve_level(Carver& carver, std::size_t level) const
   index.ranks = carver.take<std::int32_t>(2 * words);
   if (choice.kernel->direct) index.summary = carver.take<std::uint64_t>(summary_words(choice.grid));
   index.ids = carver.take<std::int64_t>(choice.capacity);
-  if (choice.input) index.row_of_rank = carver.take<std::int32_t>(choice.capacity);
-  if (choice.input) index.keys_of_rows = carver.take<std::int64_t>(choice.capacity);
+  if (choice.input) index.row_of_rank = carver.take<std::int32_t>(choice.capacity + 1);
+  if (choice.input && choice.kernel->direct) index.keys_of_rows = carver.take<std::int64_t>(choice.capacity);
   if (!choice.kernel->direct) index.directory = carver.take<std::int32_t>(kDirectorySlots + 2);
   index.scratch = carver.take<std::byte>(static_cast<std::int64_t>(choice.scratch_bytes));
   index.state = m.state == nullptr ? nullptr : &m.state->index;

@@ -8,6 +8,7 @@
 #include <algorithm>
 #include <set>
 
+#include "kernels/pairs/pairs.h"
 #include "tests/pairs/brute_force.h"
 #include "tests/support/scenes.h"
 
@@ -41,7 +42,7 @@ class RandomGeometry : public testing::TestWithParam<int> {};
 
 TEST_P(RandomGeometry, EqualsBruteForce) {
   const int ndim = GetParam();
-  Context context({.threads = 1});
+  const Context machine({.threads = 1});
   for (std::uint64_t seed = 0; seed < 40; ++seed) {
     const Dims shape = random_shape(ndim, seed);
     const Scene scene = test::random_scene(shape, 1 + static_cast<std::int32_t>(seed % 2),
@@ -50,12 +51,18 @@ TEST_P(RandomGeometry, EqualsBruteForce) {
     SCOPED_TRACE("seed " + std::to_string(seed) + " kernel " + to_string(geometry.kernel_size) + " stride " +
                  to_string(geometry.stride));
     const BruteMap want = test::brute_force(scene, geometry);
-    const IndicePairs pairs = build_indice_pairs(context, scene.view(), geometry, {.tile_rows = 16});
-    EXPECT_EQ(pairs.out_shape(), want.out_shape);
-    EXPECT_TRUE(pairs.status().ok());
-    EXPECT_EQ(pairs.num_out_wanted(), want.num_out);
-    test::expect_map(pairs.view(), want, pairs.num_pairs());
-    if (HasFatalFailure()) return;
+    for (const PairsKernel& row : pairs_kernels()) {
+      if (!machine.supports(row.isa)) continue;
+      SCOPED_TRACE(row.name);
+      Context context({.threads = 1, .kernels = {.force = std::string(row.name)}});
+      const std::int32_t tile_rows = seed % 2 == 0 ? 16 : 1000;  // below and above a block of the kernels
+      const IndicePairs pairs = build_indice_pairs(context, scene.view(), geometry, {.tile_rows = tile_rows});
+      EXPECT_EQ(pairs.out_shape(), want.out_shape);
+      EXPECT_TRUE(pairs.status().ok());
+      EXPECT_EQ(pairs.num_out_wanted(), want.num_out);
+      test::expect_map(pairs.view(), want, pairs.num_pairs());
+      if (HasFatalFailure()) return;
+    }
   }
 }
 INSTANTIATE_TEST_SUITE_P(Axes, RandomGeometry, testing::Values(1, 2, 3, 4));

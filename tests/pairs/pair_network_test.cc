@@ -10,7 +10,10 @@
 #include <cstring>
 #include <limits>
 #include <memory>
+#include <string>
 
+#include "kernels/coord_index/coord_index.h"
+#include "kernels/pairs/pairs.h"
 #include "pairs/cpu_pair_backend.h"
 #include "tests/pairs/brute_force.h"
 #include "tests/support/scenes.h"
@@ -52,7 +55,7 @@ PairPlan make_plan(std::int32_t capacity = kCapacity, std::int32_t batch = 2) {
   };
   add(0, subm3(), RowOrder::kPatternKey, 1, 64);
   const std::int32_t l1 = add(0, strided(), RowOrder::kFullMask, 2, 100);
-  add(l1, subm3(), RowOrder::kNone, 1, 256);
+  add(l1, subm3(), RowOrder::kNone, 1, 700);  // more than one block of the kernels a tile
   const std::int32_t l2 = add(
       l1, {.kind = ConvKind::kRegular, .kernel_size = {2, 3, 4}, .stride = {1, 2, 3}, .dilation = {2, 1, 1}},
       RowOrder::kNone, 4, 16);
@@ -68,8 +71,10 @@ struct Fixture {
   std::unique_ptr<PairBackend> backend;
   std::vector<std::byte> bytes;
 
-  Fixture(PairPlan p, std::size_t max_bitmap_bytes, std::int32_t threads)
-      : context({.threads = threads}), plan(p), backend(make_cpu_pair_backend(context, p, max_bitmap_bytes)) {
+  Fixture(PairPlan p, std::size_t max_bitmap_bytes, std::int32_t threads, const std::string& row = "")
+      : context({.threads = threads, .kernels = {.force = row}}),
+        plan(p),
+        backend(make_cpu_pair_backend(context, p, max_bitmap_bytes)) {
     bytes.assign(backend->workspace_bytes() + 256, std::byte{0xA5});
     EXPECT_TRUE(backend->prepare(context, workspace()).ok());
   }
@@ -163,6 +168,61 @@ TEST(PairNetwork, StructuresAndThreadsGiveTheSameBytes) {
       }
     }
   }
+}
+
+// Names of the rows that this machine runs.
+std::vector<std::string> rows() {
+  Context context({.threads = 1});
+  std::vector<std::string> names;
+  for (const PairsKernel& row : pairs_kernels()) {
+    if (context.supports(row.isa)) names.emplace_back(row.name);
+  }
+  for (const CoordIndexKernel& row : coord_index_kernels()) {
+    if (context.supports(row.isa)) names.emplace_back(row.name);
+  }
+  return names;
+}
+
+TEST(PairNetwork, RowsGiveTheSameBytes) {
+  for (const Scene& scene : {lidar(1200, 6), test::canonical(lidar(1200, 7))}) {
+    Fixture truth(make_plan(), kBitmaps, 1, "scalar");
+    ASSERT_TRUE(truth.run(scene).ok());
+    const auto want = snapshot(truth);
+    for (const std::string& row : rows()) {
+      for (std::size_t bitmap_bytes : {kBitmaps, kNoBitmaps}) {
+        for (std::int32_t threads : {1, 2}) {
+          Fixture f(make_plan(), bitmap_bytes, threads, row);
+          ASSERT_TRUE(f.run(scene).ok());
+          ASSERT_EQ(snapshot(f), want) << row << ", bitmap limit " << bitmap_bytes;
+        }
+      }
+    }
+  }
+}
+
+// Rubbish around and in the unused part of the workspace is never read, and bits of a bitmap are zero after a
+// run.
+TEST(PairNetwork, WorkspaceIsZeroAgain) {
+  Fixture f(make_plan(), kBitmaps, 1);
+  const std::vector<std::byte> before = f.bytes;
+  Scene bad = lidar(700, 8);
+  bad.indices[4 * 300] = 7;
+  EXPECT_EQ(f.run(bad).code, ErrorCode::kOutOfRange);
+  ASSERT_TRUE(f.run(lidar(700, 9)).ok());
+  // What prepare() zeroed (and did not write otherwise) is zero; a second prepare() would change nothing of
+  // it.
+  const std::vector<std::byte> after = f.bytes;
+  ASSERT_TRUE(f.backend->prepare(f.context, f.workspace()).ok());
+  std::size_t zeroed = 0;
+  std::size_t dirty = 0;
+  for (std::size_t i = 0; i < after.size(); ++i) {
+    if (before[i] != std::byte{0} || f.bytes[i] != std::byte{0}) continue;
+    ++zeroed;
+    if (after[i] != std::byte{0}) ++dirty;
+  }
+  EXPECT_GT(zeroed, 10000U);  // the bitmaps
+  // Only the levels' counters, a few words each, may differ.
+  EXPECT_LT(dirty, 64 * f.plan.levels.size());
 }
 
 TEST(PairNetwork, RunsDoNotDisturbEachOther) {

@@ -1,4 +1,7 @@
 // Occupancy bitmap with rank: one bit per cell, a summary bit per word, ranks for touched words only.
+// Portable code, compiled once without and once with bit instructions.
+#pragma once
+
 #include "kernels/coord_index/reach.h"
 
 namespace voxgemm {
@@ -11,17 +14,17 @@ void mark_word(const CoordIndexRef& index, std::int64_t id) {
 // Lists touched words in ascending order and clears the summary. Words beyond the capacity are emptied;
 // returns the sites that they held.
 std::int64_t list_words(const CoordIndexRef& index) {
-  const std::int64_t summary_words = ((index.grid.keys() + 63) / 64 + 63) / 64;
+  const std::int64_t summary_words = ((num_keys(index.grid) + 63) / 64 + 63) / 64;
   std::int32_t count = 0;
   std::int64_t dropped = 0;
   for (std::int64_t s = 0; s < summary_words; ++s) {
     if (index.summary[s] == 0) continue;
     for (std::uint64_t bits = index.summary[s]; bits != 0; bits &= bits - 1) {
-      const std::int64_t id = s * 64 + std::countr_zero(bits);
+      const std::int64_t id = s * 64 + __builtin_ctzll(bits);
       if (count < index.capacity) {
         index.ids[count++] = id;
       } else {  // every listed word holds a site: no room for even one of this word
-        dropped += std::popcount(index.words[id]);
+        dropped += __builtin_popcountll(index.words[id]);
         index.words[id] = 0;
       }
     }
@@ -37,7 +40,7 @@ void number(const CoordIndexRef& index) {
   index.state->wanted += dropped;
 }
 
-void clear(const CoordIndexRef& index) noexcept {
+inline void bitmap_clear(const CoordIndexRef& index) {
   for (std::int32_t i = 0; i < index.state->num_words; ++i) index.words[index.ids[i]] = 0;
   index.state->num_words = 0;
 }
@@ -68,7 +71,8 @@ bool set_rows(const CoordIndexRef& index, std::int32_t n, InsertResult& result, 
   return canonical;
 }
 
-InsertResult insert_rows(const CoordIndexRef& index, const std::int32_t* indices, std::int32_t n) noexcept {
+inline InsertResult bitmap_insert_rows(const CoordIndexRef& index, const std::int32_t* indices,
+                                       std::int32_t n) {
   InsertResult result;
   const KeyGrid& grid = index.grid;
   bool canonical = true;
@@ -78,10 +82,13 @@ InsertResult insert_rows(const CoordIndexRef& index, const std::int32_t* indices
       const auto below = [](std::int32_t v, std::int32_t limit) {
         return static_cast<std::uint32_t>(v) < static_cast<std::uint32_t>(limit);
       };
-      key =
-          grid.origin + row[0] * grid.batch_pitch + row[1] * grid.pitch[1] + row[2] * grid.pitch[2] + row[3];
-      return below(row[0], grid.batch) & below(row[1], grid.extent[1]) & below(row[2], grid.extent[2]) &
-             below(row[3], grid.extent[3]);
+      const bool inside = below(row[0], grid.batch) & below(row[1], grid.extent[1]) &
+                          below(row[2], grid.extent[2]) & below(row[3], grid.extent[3]);
+      if (inside) {
+        key = grid.origin + row[0] * grid.batch_pitch + row[1] * grid.pitch[1] + row[2] * grid.pitch[2] +
+              row[3];
+      }
+      return inside;
     });
   } else {
     canonical = set_rows(index, n, result, [&](std::int32_t i, std::int64_t& key) {
@@ -90,7 +97,7 @@ InsertResult insert_rows(const CoordIndexRef& index, const std::int32_t* indices
   }
   number(index);
   if (result.out_of_range_row >= 0 || result.duplicate_row >= 0) {
-    clear(index);
+    bitmap_clear(index);
     *index.state = {};
     return result;
   }
@@ -98,12 +105,13 @@ InsertResult insert_rows(const CoordIndexRef& index, const std::int32_t* indices
   for (std::int32_t i = 0; i < n && !canonical; ++i) {
     const std::int64_t key = index.keys_of_rows[i];
     const std::uint64_t below = (std::uint64_t{1} << (key & 63)) - 1;
-    index.row_of_rank[index.ranks[2 * (key >> 6)] + std::popcount(index.words[key >> 6] & below)] = i;
+    index.row_of_rank[index.ranks[2 * (key >> 6)] + __builtin_popcountll(index.words[key >> 6] & below)] = i;
   }
   return result;
 }
 
-void insert_reached(const CoordIndexRef& index, const CoordIndexRef& from, const Relation& reach) noexcept {
+inline void bitmap_insert_reached(const CoordIndexRef& index, const CoordIndexRef& from,
+                                  const Relation& reach) {
   for_each_reached(from, reach, [&](std::int64_t id, std::uint64_t bits) {
     index.words[id] |= bits;
     mark_word(index, id);
@@ -111,14 +119,9 @@ void insert_reached(const CoordIndexRef& index, const CoordIndexRef& from, const
   number(index);
 }
 
-void write_sites(const CoordIndexRef& index, std::int32_t* indices) noexcept {
+inline void bitmap_write_sites(const CoordIndexRef& index, std::int32_t* indices) {
   write_word_sites(index, indices, [&](std::int32_t i) { return index.ids[i]; });
 }
 
-constexpr CoordIndexKernel kBitmap{"bitmap", true, insert_rows, insert_reached, write_sites, clear};
-
 }  // namespace
-
-const CoordIndexKernel& bitmap_index() { return kBitmap; }
-
 }  // namespace voxgemm

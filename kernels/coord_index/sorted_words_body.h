@@ -1,7 +1,6 @@
+#pragma once
 // Sorted words: keys are sorted and merged into words of 64; memory follows the sites, not the grid. A
 // directory by the top bits of a word's number keeps look-ups short.
-#include <algorithm>
-
 #include "kernels/coord_index/reach.h"
 
 namespace voxgemm {
@@ -32,7 +31,9 @@ T* radix_sort(T* data, T* other, std::int64_t n, std::int64_t limit, Key&& key) 
       sum += count;
     }
     for (std::int64_t i = 0; i < n; ++i) other[place[key(data[i]) >> shift & kMask]++] = data[i];
-    std::swap(data, other);
+    T* const swap = data;
+    data = other;
+    other = swap;
   }
   return data;
 }
@@ -42,7 +43,7 @@ void number(const CoordIndexRef& index, std::int32_t count, std::int64_t dropped
   number_words(index, count, [](std::int32_t i) { return i; });
   index.state->wanted += dropped;
   std::int32_t shift = 0;
-  while (index.grid.keys() >> 6 >> shift >= kDirectorySlots) ++shift;
+  while (num_keys(index.grid) >> 6 >> shift >= kDirectorySlots) ++shift;
   index.state->directory_shift = shift;
   std::int64_t slot = 0;
   for (std::int32_t i = 0; i < count; ++i) {
@@ -79,7 +80,7 @@ class WordMerger {
 
  private:
   void flush_spare() {
-    dropped_ += std::popcount(spare_);
+    dropped_ += __builtin_popcountll(spare_);
     spare_ = 0;
   }
   const CoordIndexRef& index_;
@@ -90,7 +91,8 @@ class WordMerger {
   std::int64_t dropped_ = 0;
 };
 
-InsertResult insert_rows(const CoordIndexRef& index, const std::int32_t* indices, std::int32_t n) noexcept {
+inline InsertResult sorted_insert_rows(const CoordIndexRef& index, const std::int32_t* indices,
+                                       std::int32_t n) {
   InsertResult result;
   auto* pairs = reinterpret_cast<KeyRow*>(index.scratch);
   const std::int32_t columns = 1 + index.grid.ndim;
@@ -106,7 +108,7 @@ InsertResult insert_rows(const CoordIndexRef& index, const std::int32_t* indices
     pairs[valid] = {key, valid};
   }
   if (!canonical) {
-    pairs = radix_sort(pairs, pairs + index.capacity, valid, index.grid.keys(),
+    pairs = radix_sort(pairs, pairs + index.capacity, valid, num_keys(index.grid),
                        [](const KeyRow& p) { return p.key; });
     for (std::int32_t i = 1; i < valid; ++i) {
       if (pairs[i].key != pairs[i - 1].key) continue;
@@ -130,28 +132,23 @@ InsertResult insert_rows(const CoordIndexRef& index, const std::int32_t* indices
   return result;
 }
 
-void insert_reached(const CoordIndexRef& index, const CoordIndexRef& from, const Relation& reach) noexcept {
+inline void sorted_insert_reached(const CoordIndexRef& index, const CoordIndexRef& from,
+                                  const Relation& reach) {
   auto* words = reinterpret_cast<WordBits*>(index.scratch);
   std::int64_t n = 0;
   for_each_reached(from, reach, [&](std::int64_t id, std::uint64_t bits) { words[n++] = {id, bits}; });
-  words =
-      radix_sort(words, words + n, n, (index.grid.keys() >> 6) + 1, [](const WordBits& w) { return w.id; });
+  words = radix_sort(words, words + n, n, (num_keys(index.grid) >> 6) + 1,
+                     [](const WordBits& w) { return w.id; });
   WordMerger merger(index);
   for (std::int64_t i = 0; i < n; ++i) merger.add(words[i].id, words[i].bits);
   merger.finish();
 }
 
-void write_sites(const CoordIndexRef& index, std::int32_t* indices) noexcept {
+inline void sorted_write_sites(const CoordIndexRef& index, std::int32_t* indices) {
   write_word_sites(index, indices, [](std::int32_t i) { return i; });
 }
 
-void clear(const CoordIndexRef& index) noexcept { index.state->num_words = 0; }
-
-constexpr CoordIndexKernel kSortedWords{"sorted words", false,       insert_rows,
-                                        insert_reached, write_sites, clear};
+inline void sorted_clear(const CoordIndexRef& index) { index.state->num_words = 0; }
 
 }  // namespace
-
-const CoordIndexKernel& sorted_words_index() { return kSortedWords; }
-
 }  // namespace voxgemm

@@ -66,8 +66,10 @@ class LayerRun {
     out_ =
         Buffer(context_, static_cast<std::size_t>(num_out()) * static_cast<std::size_t>(line.c_out) * item);
     workspace_ = Buffer(context_, plan_->workspace_bytes(layer.n_in, num_out()));
-    for (std::int64_t i = 0; i < layer.n_in * stride_; ++i) {
+    for (std::int64_t e = 0; e < std::int64_t{layer.n_in} * line.c_in;
+         ++e) {  // the same values for any stride
       const auto v = static_cast<std::int8_t>(random() & (non_negative || is_float ? 127U : 255U));
+      const std::int64_t i = e / line.c_in * stride_ + e % line.c_in;
       if (is_float) {
         in_.as<float>()[i] = v;
       } else {

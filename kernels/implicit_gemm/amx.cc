@@ -82,11 +82,12 @@ void multiply_tiles(const Operands& o, std::int32_t unit, std::int32_t first, st
 template <int kUnits>
 void scatter(const Operands& o, const std::uint16_t* out_rows, std::int32_t count, std::int32_t unit,
              const Scratch& s) {
+  const std::int32_t plane = accumulator_plane(o.units);
   for (std::int32_t p = 0; p < count; ++p) {
-    std::int32_t* to = o.acc + (std::int64_t{out_rows[p]} * o.units + unit) * kUnitChannels;
+    std::int32_t* to = o.acc + unit * plane + out_rows[p] * kUnitChannels;
     for (int u = 0; u < kUnits; ++u) {
       const __m512i sum = _mm512_load_si512(s.sums[p / kTileRows][u][p % kTileRows]);
-      std::int32_t* at = to + u * kUnitChannels;
+      std::int32_t* at = to + u * plane;
       _mm512_store_si512(at, _mm512_add_epi32(_mm512_load_si512(at), sum));
     }
   }

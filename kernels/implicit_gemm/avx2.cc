@@ -73,7 +73,7 @@ template <int kRows, typename Operands>
   for (std::int32_t u = 0; u < o.units; ++u) {
     std::int32_t* to[kRows];
     unroll<kRows>([&](auto m) __attribute__((always_inline)) {
-      to[m] = o.acc + (std::int64_t{out_rows[m]} * o.units + u) * kUnitChannels;
+      to[m] = o.acc + u * accumulator_plane(o.units) + out_rows[m] * kUnitChannels;
     });
     block<kRows, Weight>(x, w + u * kStepBytes, o.units * kStepBytes, steps, to);
   }

@@ -22,7 +22,7 @@ template <int kRows>
       const float* w = o.weights + u * kUnitChannels;
       __m256 acc[2 * kRows];
       unroll<kRows>([&](auto m) __attribute__((always_inline)) {
-        const float* from = o.acc + (std::int64_t{out_rows[m]} * o.units + u) * kUnitChannels;
+        const float* from = o.acc + u * accumulator_plane(o.units) + out_rows[m] * kUnitChannels;
         acc[2 * m] = _mm256_load_ps(from);
         acc[2 * m + 1] = _mm256_load_ps(from + 8);
       });
@@ -36,7 +36,7 @@ template <int kRows>
         });
       }
       unroll<kRows>([&](auto m) __attribute__((always_inline)) {
-        float* to = o.acc + (std::int64_t{out_rows[m]} * o.units + u) * kUnitChannels;
+        float* to = o.acc + u * accumulator_plane(o.units) + out_rows[m] * kUnitChannels;
         _mm256_store_ps(to, acc[2 * m]);
         _mm256_store_ps(to + 8, acc[2 * m + 1]);
       });

@@ -20,9 +20,9 @@ template <int kRows, int kUnits>
     __m512 acc[kRows * kUnits];
     unroll<kRows>([&](auto m) __attribute__((always_inline)) {
       x[m] = o.in + in_rows[m] * o.in_stride;
-      const float* from = o.acc + out_rows[m] * (kUnits * kUnitChannels);
+      const float* from = o.acc + out_rows[m] * kUnitChannels;
       unroll<kUnits>([&](auto n) __attribute__((always_inline)) {
-        acc[m * kUnits + n] = _mm512_load_ps(from + n * kUnitChannels);
+        acc[m * kUnits + n] = _mm512_load_ps(from + n * accumulator_plane(kUnits));
       });
     });
     const float* w = o.weights;
@@ -39,9 +39,9 @@ template <int kRows, int kUnits>
       });
     }
     unroll<kRows>([&](auto m) __attribute__((always_inline)) {
-      float* to = o.acc + out_rows[m] * (kUnits * kUnitChannels);
+      float* to = o.acc + out_rows[m] * kUnitChannels;
       unroll<kUnits>([&](auto n) __attribute__((always_inline)) {
-        _mm512_store_ps(to + n * kUnitChannels, acc[m * kUnits + n]);
+        _mm512_store_ps(to + n * accumulator_plane(kUnits), acc[m * kUnits + n]);
       });
     });
   }

@@ -17,9 +17,15 @@ namespace {
 
 using Operands = PairOperands<std::int8_t, std::int8_t, std::int32_t>;
 
+// Written out: with the intrinsic, GCC 12 copies the sums around the loop and spills them.
 template <bool kSigned>
 [[gnu::always_inline]] inline __m512i dot(__m512i acc, __m512i x, __m512i w) {
-  return kSigned ? _mm512_dpbusd_epi32(acc, w, x) : _mm512_dpbusd_epi32(acc, x, w);
+  if constexpr (kSigned) {
+    __asm__("vpdpbusd %1, %2, %0" : "+v"(acc) : "v"(x), "v"(w));
+  } else {
+    __asm__("vpdpbusd %2, %1, %0" : "+v"(acc) : "v"(x), "v"(w));
+  }
+  return acc;
 }
 
 [[gnu::always_inline]] inline __m512i broadcast4(const std::int8_t* x) {
@@ -28,20 +34,19 @@ template <bool kSigned>
   return _mm512_set1_epi32(four);
 }
 
-// `blocks` register blocks of kRows pairs, weights read at every step.
+// `blocks` register blocks of kRows pairs, weights read at every step. Sums start at zero and are added to
+// the accumulators at the end: with sums that start from loads, a block would wait for the stores of the one
+// before.
 template <int kRows, int kUnits, bool kSigned>
 [[gnu::noinline]] void stream_blocks(const Operands& o, const std::int32_t* in_rows,
                                      const std::uint16_t* out_rows, std::int32_t blocks) {
   for (; blocks > 0; --blocks, in_rows += kRows, out_rows += kRows) {
     const std::int8_t* x[kRows];
-    std::int32_t* to[kRows];
     __m512i acc[kRows * kUnits];
     unroll<kRows>([&](auto m) __attribute__((always_inline)) {
       x[m] = o.in + in_rows[m] * o.in_stride;
-      to[m] = o.acc + out_rows[m] * (kUnits * kUnitChannels);
-      unroll<kUnits>([&](auto n) __attribute__((always_inline)) {
-        acc[m * kUnits + n] = _mm512_load_si512(to[m] + n * kUnitChannels);
-      });
+      unroll<kUnits>([&](auto n)
+                         __attribute__((always_inline)) { acc[m * kUnits + n] = _mm512_setzero_si512(); });
     });
     const std::int8_t* w = o.weights;
     for (std::int64_t s = 0; s < o.steps; ++s, w += 64 * kUnits) {
@@ -56,9 +61,10 @@ template <int kRows, int kUnits, bool kSigned>
       });
     }
     unroll<kRows>([&](auto m) __attribute__((always_inline)) {
-      std::int32_t* again = o.acc + out_rows[m] * (kUnits * kUnitChannels);
+      std::int32_t* again = o.acc + out_rows[m] * kUnitChannels;
       unroll<kUnits>([&](auto n) __attribute__((always_inline)) {
-        _mm512_store_si512(again + n * kUnitChannels, acc[m * kUnits + n]);
+        std::int32_t* at = again + n * accumulator_plane(kUnits);
+        _mm512_store_si512(at, _mm512_add_epi32(acc[m * kUnits + n], _mm512_load_si512(at)));
       });
     });
   }
@@ -71,7 +77,8 @@ template <int kRows, int kUnits, int kSteps, bool kSigned>
   const std::int8_t* const in = o.in;
   const auto stride = static_cast<std::uint64_t>(o.in_stride);
   char* const acc_rows = reinterpret_cast<char*>(o.acc);
-  constexpr std::uint64_t kRowBytes = kUnits * 64;
+  constexpr std::uint64_t kRowBytes = 64;
+  constexpr std::int64_t kPlaneBytes = 4 * accumulator_plane(kUnits);
   __m512i weights[kSteps * kUnits];
   unroll<kSteps * kUnits>([&](auto i) __attribute__((always_inline)) {
     weights[i] = _mm512_load_si512(o.weights + 64 * i);
@@ -84,7 +91,7 @@ template <int kRows, int kUnits, int kSteps, bool kSigned>
       x[m] = in + static_cast<std::uint32_t>(in_rows[m]) * stride;
       to[m] = out_rows[m] * kRowBytes;
       unroll<kUnits>([&](auto n) __attribute__((always_inline)) {
-        acc[m * kUnits + n] = _mm512_load_si512(acc_rows + to[m] + n * 64);
+        acc[m * kUnits + n] = _mm512_load_si512(acc_rows + to[m] + n * kPlaneBytes);
       });
     });
     unroll<kSteps>([&](auto s) __attribute__((always_inline)) {
@@ -97,7 +104,7 @@ template <int kRows, int kUnits, int kSteps, bool kSigned>
     });
     unroll<kRows>([&](auto m) __attribute__((always_inline)) {
       unroll<kUnits>([&](auto n) __attribute__((always_inline)) {
-        _mm512_store_si512(acc_rows + to[m] + n * 64, acc[m * kUnits + n]);
+        _mm512_store_si512(acc_rows + to[m] + n * kPlaneBytes, acc[m * kUnits + n]);
       });
     });
   }

@@ -62,14 +62,19 @@ constexpr std::int64_t weight_at(std::int32_t kv, std::int32_t c_in, std::int32_
 /// dot. 10 independent sums or more hide the latency of the two dot ports.
 constexpr BlockShape vnni_shape(std::int32_t steps, std::int32_t units) {
   const bool power_of_two = steps == 1 || steps == 2 || steps == 4 || steps == 8;
-  if (power_of_two && steps * units <= 16) return {units >= 4 ? 3 : 4, true};
+  if (power_of_two && steps * units <= 16) return {units >= 4 ? 2 : 4, true};
   constexpr std::int32_t kRows[] = {0, 12, 8, 8, 6};
   return {kRows[units], false};
 }
 
-/// Output rows whose sums a row of the table keeps in the L1 cache: 32 KiB of them.
-constexpr std::int32_t accumulator_rows(std::int32_t c_out) {
-  return 32768 / (4 * kUnitChannels) / widest_block(c_out);
+/// Sums that a row of the table keeps in the L1 cache: 32 KiB of them, unit by unit: (units, rows, 16). With
+/// all units of a row side by side, the loads of one register block would meet the stores of the block before
+/// at equal addresses modulo 4096, and wait for them; unit by unit that takes rows 64 apart.
+inline constexpr std::int32_t kMostSums = 8192;
+constexpr std::int32_t accumulator_rows(std::int32_t units) { return kMostSums / kUnitChannels / units; }
+/// Sums from one unit to the next.
+constexpr std::int32_t accumulator_plane(std::int32_t units) {
+  return accumulator_rows(units) * kUnitChannels;
 }
 
 }  // namespace

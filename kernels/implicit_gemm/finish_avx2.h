@@ -78,7 +78,7 @@ void finish_units(const ImplicitGemmArgs& a, const FinishBlock<Sum>& b, std::int
   for (std::int32_t i = 0; i < b.rows; ++i) {
     const std::int32_t correction = b.corrections == nullptr ? 0 : b.corrections[i];
     for (std::int32_t u = 0; u < units; ++u) {
-      const Sum* acc = b.acc + (std::int64_t{i} * units + u) * kUnitChannels;
+      const Sum* acc = b.acc + u * accumulator_plane(units) + i * kUnitChannels;
       const std::int32_t n = b.channel + u * kUnitChannels;
       if (n + kUnitChannels <= a.problem.c_out) {
         finish_unit(a, acc, correction, b.first_row + i, n);

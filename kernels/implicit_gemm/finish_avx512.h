@@ -4,6 +4,7 @@
 #include <immintrin.h>
 
 #include "kernels/epilogue/avx512.h"
+#include "kernels/implicit_gemm/block_layout.h"
 #include "kernels/implicit_gemm/finish_block.h"
 #include "kernels/implicit_gemm/implicit_gemm.h"
 
@@ -42,7 +43,7 @@ class Finisher {
 
   // Unit u of block row i, up to the activation.
   [[gnu::always_inline]] __m512 value(std::int32_t i, int u) const {
-    const Sum* acc = b_.acc + (std::int64_t{i} * kUnits + u) * 16;
+    const Sum* acc = b_.acc + u * accumulator_plane(kUnits) + i * kUnitChannels;
     __m512 t;
     if constexpr (kIsFloat) {
       t = _mm512_add_ps(_mm512_load_ps(acc), bias_[u]);

@@ -9,7 +9,7 @@ namespace {  // internal linkage: every ISA file keeps its own copy
 /// Sums of `rows` output rows times the 16-channel units of a block, and where they go.
 template <typename Sum>
 struct FinishBlock {
-  const Sum* acc = nullptr;  // (rows, units * 16)
+  const Sum* acc = nullptr;  // (units, rows, 16), units accumulator_plane() apart
   const std::int32_t* corrections =
       nullptr;                 // (rows) 128 * this is taken off every sum of a row; null = none
   std::int64_t first_row = 0;  // output row of the block's first

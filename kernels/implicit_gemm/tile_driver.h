@@ -26,16 +26,15 @@ struct PairOperands {
   std::int32_t c_in = 0;
   std::int32_t steps = 0;
   std::int32_t units = 0;
-  Sum* acc = nullptr;  // (tile rows, units * 16)
+  Sum* acc = nullptr;  // (units, tile rows, 16), units accumulator_plane() apart
 };
 
 template <typename P>
 void run_sub_tile(const ImplicitGemmArgs& a, TileCursor& cursor, std::int64_t tile_row, std::int32_t begin,
                   std::int32_t end) {
   using Sum = typename P::Sum;
-  constexpr std::int32_t kMost = accumulator_rows(1);
-  alignas(64) Sum acc[kMost * kUnitChannels];
-  std::int32_t corrections[P::kRowSums ? kMost : 1];
+  alignas(64) Sum acc[kMostSums];
+  std::int32_t corrections[P::kRowSums ? accumulator_rows(1) : 1];
   const std::int32_t rows = end - begin;
   const std::int32_t c_out = a.problem.c_out;
   typename P::Operands o;
@@ -48,10 +47,12 @@ void run_sub_tile(const ImplicitGemmArgs& a, TileCursor& cursor, std::int64_t ti
   if (P::kRowSums) __builtin_memset(corrections, 0, sizeof(std::int32_t) * static_cast<std::size_t>(rows));
   for (std::int32_t b = 0; b < num_blocks(c_out); ++b) {
     o.units = block_units(c_out, b);
-    const std::int64_t row_width = std::int64_t{o.units} * kUnitChannels;
     const auto multiply = P::list(o);
-    __builtin_memset(acc, 0, sizeof(Sum) * static_cast<std::size_t>(rows * row_width));
-    o.acc = acc - begin * row_width;
+    for (std::int32_t u = 0; u < o.units; ++u) {
+      __builtin_memset(acc + u * accumulator_plane(o.units), 0,
+                       sizeof(Sum) * static_cast<std::size_t>(rows * kUnitChannels));
+    }
+    o.acc = acc - std::int64_t{begin} * kUnitChannels;
     for (std::int32_t k = 0; k < a.problem.kv;
          ++k, o.weights += offset_weights(packed_c_in, P::kDepth, o.units)) {
       const PairList list = cursor.take(k, end);
@@ -76,7 +77,7 @@ void run_sub_tile(const ImplicitGemmArgs& a, TileCursor& cursor, std::int64_t ti
 template <typename P>
 void run_tiles(const ImplicitGemmArgs& a, RowRange tiles) {
   const std::int32_t tile_rows = a.pairs.tiles.tile_rows;
-  const std::int32_t most = accumulator_rows(a.problem.c_out);
+  const std::int32_t most = accumulator_rows(widest_block(a.problem.c_out));
   const std::int32_t parts = (tile_rows + most - 1) / most;
   const std::int32_t step = (tile_rows + parts - 1) / parts;  // sub-tiles of like size
   for (std::int64_t tile = tiles.begin; tile < tiles.end; ++tile) {

@@ -59,7 +59,11 @@ std::string verdict(const WorkOptions& work, const std::string& name) {
   if (plan_error(work, name, DType::kInt8, true).empty()) return "runs int8, input that is never negative";
   if (plan_error(work, name, DType::kFloat32, false).empty()) return "runs fp32";
   if (plan_error(work, name, DType::kFloat16, false).empty()) return "runs fp16";
-  return reason;
+  // "...: no kernel takes the problem (NAME: why)": the row's own words are enough here.
+  const std::size_t own = reason.find('(' + name + ": ");
+  return own == std::string::npos
+             ? reason
+             : reason.substr(own + name.size() + 3, reason.size() - own - name.size() - 4);
 }
 
 void print_kernels(const WorkOptions& work) {

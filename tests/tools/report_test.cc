@@ -6,6 +6,7 @@
 
 #include "tests/tools/temporary_folder.h"
 #include "tools/io/png.h"
+#include "tools/report/layers.h"
 #include "tools/report/picture.h"
 #include "tools/report/table.h"
 #include "voxgemm/error.h"
@@ -35,6 +36,25 @@ TEST(Table, GroupsThousands) {
   EXPECT_EQ(grouped(1000), "1,000");
   EXPECT_EQ(grouped(-1234567), "-1,234,567");
   EXPECT_EQ(grouped(-123), "-123");
+}
+
+TEST(Layers, IssuedMacsRoundChannelsUp) {
+  LayerRow row;
+  row.pairs = 10;
+  row.c_in = 5;
+  row.c_out = 20;
+  row.useful_macs = 1000;
+  const auto issued = [&](const char* kernel) {
+    row.kernel = kernel;
+    return issued_macs(row);
+  };
+  EXPECT_EQ(issued("avx512vnni_6x64x4_u8"), 10 * 8 * 32);
+  EXPECT_EQ(issued("avx2_4x16x2"), 10 * 6 * 32);
+  EXPECT_EQ(issued("avx512_f32_6x64x1"), 10 * 5 * 32);
+  EXPECT_EQ(issued("scalar_f32"), 1000);
+  EXPECT_EQ(issued("amx_32x32x64"), 0);
+  EXPECT_EQ(issued("sm80_64x64x64"), 0);
+  EXPECT_EQ(issued("avx2"), 0);
 }
 
 std::vector<std::uint8_t> decode(const std::filesystem::path& file, png_image& header) {

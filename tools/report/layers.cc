@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 
 #include <cmath>
+#include <cstdlib>
 #include <nlohmann/json.hpp>
 
 #include "tools/report/table.h"
@@ -25,6 +26,17 @@ std::string decibels(const std::optional<double>& value) {
 
 bool is_convolution(const LayerRow& row) {
   return row.kv > 0 && row.kind.find("conv") != std::string::npos && row.kind != "convert";
+}
+
+std::int64_t issued_macs(const LayerRow& row) {
+  if (row.kernel.starts_with("scalar")) return row.useful_macs;
+  if (!row.kernel.starts_with("avx")) return 0;
+  const std::size_t last = row.kernel.rfind('x');
+  const bool named = row.kernel.find('_') < last && last + 1 < row.kernel.size();
+  const int depth = named ? std::atoi(row.kernel.c_str() + last + 1) : 0;
+  if (depth < 1) return 0;
+  const auto up = [](std::int64_t value, std::int64_t step) { return (value + step - 1) / step * step; };
+  return row.pairs * up(row.c_in, depth) * up(row.c_out, 16);
 }
 
 std::string layer_table(const std::vector<LayerRow>& rows, const TimeTotals& totals) {

@@ -1,0 +1,116 @@
+// Plan of the CPU pair backend: the structure of each level, the kernels of each map, and where all lies in
+// the workspace.
+#pragma once
+
+#include <algorithm>
+#include <array>
+#include <cstdint>
+#include <string>
+#include <vector>
+
+#include "core/context_impl.h"
+#include "kernels/coord_index/coord_index.h"
+#include "kernels/pairs/pairs.h"
+#include "pairs/pair_backend.h"
+#include "pairs/pair_plan.h"
+
+namespace voxgemm::cpu_pairs {
+
+inline constexpr std::int32_t kDefaultTileRows = 256;
+
+/// What a run leaves for its views.
+struct LevelState {
+  const std::int32_t* indices = nullptr;
+  std::int32_t n = 0;
+  CoordIndexState index{};
+};
+
+struct LevelMemory {
+  LevelState* state = nullptr;
+  std::int32_t* indices = nullptr;  // null for the input
+  CoordIndexRef index{};
+};
+
+struct TileMemory {
+  std::int32_t* start = nullptr;
+  std::int32_t* in_rows = nullptr;
+  std::uint16_t* out_rows = nullptr;
+};
+
+struct MapMemory {
+  std::int32_t* pair_fwd = nullptr;
+  std::int32_t* pair_bwd = nullptr;
+  std::uint32_t* mask = nullptr;
+  std::array<std::int32_t*, kMaxMaskSplits> argsort{};
+  std::int32_t* sort_scratch = nullptr;
+  TileMemory tiles{};
+  TileMemory tiles_bwd{};
+};
+
+struct LevelChoice {
+  const CoordIndexKernel* kernel = nullptr;
+  KeyGrid grid{};
+  std::int32_t capacity = 0;
+  bool input = false;
+  std::size_t scratch_bytes = 0;
+  std::string why;
+};
+
+struct Direction {
+  Relation relation{};
+  TapPlan taps{};
+  const PairsKernel* kernel = nullptr;
+  std::int64_t max_pairs = 0;
+
+  [[nodiscard]] PairsProblem problem(std::int32_t kv, std::int32_t target_ndim, bool direct) const {
+    return {kv, relation, taps.view(), target_ndim, direct};
+  }
+};
+
+struct MapChoice {
+  MapPlan plan{};
+  std::int32_t kv = 1;
+  std::int32_t mask_words = 1;
+  std::int32_t tile_rows = kDefaultTileRows;
+  std::int32_t in_capacity = 0;
+  std::int32_t out_capacity = 0;
+  Direction forward{};
+  Direction backward{};
+};
+
+inline std::int64_t bitmap_words(const KeyGrid& grid) { return (num_keys(grid) + 63) / 64; }
+inline std::int64_t summary_words(const KeyGrid& grid) { return (bitmap_words(grid) + 63) / 64; }
+inline std::int64_t stride_of(std::int32_t capacity) {
+  return static_cast<std::int64_t>(align_up(static_cast<std::size_t>(capacity), 16));
+}
+inline std::int64_t tiles_of(std::int32_t rows, std::int32_t tile_rows) {
+  return (static_cast<std::int64_t>(rows) + tile_rows - 1) / tile_rows;
+}
+
+/// Everything that a run and its views need to know; fixed once made.
+class CpuPairLayout {
+ public:
+  CpuPairLayout(const Context& context, PairPlan plan, std::size_t max_bitmap_bytes);
+
+  [[nodiscard]] const std::vector<LevelChoice>& levels() const { return levels_; }
+  [[nodiscard]] const std::vector<MapChoice>& maps() const { return maps_; }
+  [[nodiscard]] std::size_t workspace_bytes() const { return workspace_bytes_; }
+  [[nodiscard]] LevelMemory level_memory(std::int32_t level, Workspace workspace) const noexcept;
+  [[nodiscard]] MapMemory map_memory(std::int32_t map, Workspace workspace) const noexcept;
+
+ private:
+  [[nodiscard]] Halo level_halo(std::int32_t level) const;
+  void choose_level(const Context& context, std::int32_t level, std::size_t max_bitmap_bytes);
+  void choose_map(const Context& context, const MapPlan& plan);
+  LevelMemory carve_level(Carver& carver, const LevelChoice& level) const noexcept;
+  MapMemory carve_map(Carver& carver, const MapChoice& map) const noexcept;
+
+  PairPlan plan_;
+  std::vector<LevelChoice> levels_;
+  std::vector<MapChoice> maps_;
+  std::vector<std::size_t> level_offset_;  // bytes into the workspace
+  std::vector<std::size_t> map_offset_;
+  std::size_t workspace_bytes_ = 0;
+};
+
+}  // namespace voxgemm::cpu_pairs

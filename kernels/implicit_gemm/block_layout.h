@@ -63,7 +63,7 @@ constexpr std::int64_t weight_at(std::int32_t kv, std::int32_t c_in, std::int32_
 constexpr BlockShape vnni_shape(std::int32_t steps, std::int32_t units) {
   const bool power_of_two = steps == 1 || steps == 2 || steps == 4 || steps == 8;
   if (power_of_two && steps * units <= 16) return {units >= 4 ? 2 : 4, true};
-  constexpr std::int32_t kRows[] = {0, 12, 8, 8, 6};
+  constexpr std::int32_t kRows[] = {0, 6, 6, 6, 6};
   return {kRows[units], false};
 }
 

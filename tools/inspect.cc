@@ -8,10 +8,10 @@
 
 #include "tools/commands.h"
 #include "tools/report/table.h"
-#include "tools/work/frames.h"
-#include "tools/work/options.h"
-#include "tools/work/session.h"
-#include "tools/work/stages.h"
+#include "tools/session/frames.h"
+#include "tools/session/options.h"
+#include "tools/session/session.h"
+#include "tools/session/stages.h"
 #include "voxgemm/error.h"
 #include "voxgemm/implicit_gemm.h"
 

@@ -14,9 +14,9 @@
 #include "tools/report/picture.h"
 #include "tools/report/progress.h"
 #include "tools/report/table.h"
-#include "tools/work/frames.h"
-#include "tools/work/options.h"
-#include "tools/work/session.h"
+#include "tools/session/frames.h"
+#include "tools/session/options.h"
+#include "tools/session/session.h"
 
 namespace voxgemm::tools {
 namespace {

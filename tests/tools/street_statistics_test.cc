@@ -8,7 +8,7 @@
 #include <vector>
 
 #include "tests/support/test_data.h"
-#include "tools/work/stages.h"
+#include "tools/session/stages.h"
 
 namespace voxgemm::tools {
 namespace {

@@ -1,4 +1,4 @@
-#include "tools/work/stages.h"
+#include "tools/session/stages.h"
 
 #include <fmt/format.h>
 

@@ -6,8 +6,8 @@
 #include <string>
 #include <vector>
 
-#include "tools/work/frames.h"
-#include "tools/work/options.h"
+#include "tools/session/frames.h"
+#include "tools/session/options.h"
 #include "voxgemm/context.h"
 #include "voxgemm/network.h"
 #include "voxgemm/voxelize.h"

@@ -1,4 +1,4 @@
-#include "tools/work/session.h"
+#include "tools/session/session.h"
 
 #include <fmt/format.h>
 

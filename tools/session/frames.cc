@@ -1,4 +1,4 @@
-#include "tools/work/frames.h"
+#include "tools/session/frames.h"
 
 #include <fmt/format.h>
 

@@ -1,4 +1,4 @@
-#include "tools/work/options.h"
+#include "tools/session/options.h"
 
 #include <fmt/format.h>
 

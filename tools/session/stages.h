@@ -5,7 +5,7 @@
 #include <string>
 #include <vector>
 
-#include "tools/work/frames.h"
+#include "tools/session/frames.h"
 #include "voxgemm/context.h"
 #include "voxgemm/types.h"
 

@@ -6,7 +6,7 @@
 #include <vector>
 
 #include "tools/io/points.h"
-#include "tools/work/options.h"
+#include "tools/session/options.h"
 #include "voxgemm/context.h"
 #include "voxgemm/network.h"
 #include "voxgemm/voxelize.h"

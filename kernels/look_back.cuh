@@ -1,42 +1,37 @@
-// Decoupled look-back: running sums over tiles in one pass. Tiles are numbered by an atomic ticket, so that a
-// block only ever waits for blocks that already run. A state is 2 bits of kind and 62 of sums, written and
-// read whole.
+// Running sums over the tiles of one kernel. Tiles are numbered by blockIdx.x; blocks start in that order, so
+// that a block only ever waits for blocks that already run. Every block publishes its own sums and reads
+// those of all tiles before it side by side: one round trip, where a chain of prefixes would need one for
+// every 32 tiles.
 #pragma once
 
 #include <cstdint>
 
 namespace voxgemm::device {
 
-inline constexpr std::uint64_t kTileAggregate = std::uint64_t{1} << 62;
-inline constexpr std::uint64_t kTilePrefix = std::uint64_t{2} << 62;
-inline constexpr std::uint64_t kTileSums = kTileAggregate - 1;
+inline constexpr std::uint64_t kTileDone = std::uint64_t{1} << 63;  // sums fit 62 bits
 
-/// One whole warp calls this with the tile's own sums; returns the sums of all tiles before it. States start
-/// zero.
+/// The whole block calls this with the tile's own sums; returns the sums of all tiles before it. States start
+/// zero. `warp_sums` [32] is shared memory that nobody else uses meanwhile.
 __device__ inline std::uint64_t sums_before(std::uint64_t* states, std::int32_t tile, std::uint64_t own,
-                                            int lane) {
-  constexpr std::uint32_t kAll = 0xFFFFFFFFU;
+                                            std::uint64_t* warp_sums) {
   volatile std::uint64_t* shared = states;
-  if (lane == 0 && tile > 0) shared[tile] = kTileAggregate | own;
+  if (threadIdx.x == 0) shared[tile] = kTileDone | own;
   std::uint64_t sum = 0;
-  for (std::int32_t at = tile - 1; at >= 0; at -= 32) {
-    const std::int32_t mine = at - lane;
-    std::uint64_t state = kTilePrefix;
-    if (mine >= 0) {
-      do {
-        state = shared[mine];
-      } while (state < kTileAggregate);
-    }
-    const std::uint32_t done = __ballot_sync(kAll, (state & kTilePrefix) != 0);
-    const int stop = done != 0 ? __ffs(static_cast<int>(done)) - 1 : 31;
-    std::uint64_t part = lane <= stop ? state & kTileSums : 0;
-#pragma unroll
-    for (int d = 16; d > 0; d >>= 1) part += __shfl_xor_sync(kAll, part, d);
-    sum += part;
-    if (done != 0) break;
+  for (std::int32_t at = static_cast<std::int32_t>(threadIdx.x); at < tile;
+       at += static_cast<std::int32_t>(blockDim.x)) {
+    std::uint64_t state = 0;
+    do {
+      state = shared[at];
+    } while (state == 0);
+    sum += state & (kTileDone - 1);
   }
-  if (lane == 0) shared[tile] = kTilePrefix | (sum + own);
-  return sum;
+#pragma unroll
+  for (int d = 16; d > 0; d >>= 1) sum += __shfl_xor_sync(0xFFFFFFFFU, sum, d);
+  if ((threadIdx.x & 31) == 0) warp_sums[threadIdx.x >> 5] = sum;
+  __syncthreads();
+  std::uint64_t before = 0;
+  for (unsigned w = 0; w < blockDim.x / 32; ++w) before += warp_sums[w];
+  return before;
 }
 
 }  // namespace voxgemm::device

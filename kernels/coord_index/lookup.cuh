@@ -11,15 +11,28 @@ struct FoundWord {
   std::int32_t rank = 0;
 };
 
-__device__ inline FoundWord find_word(const WordGroup* __restrict__ summary,
-                                      const WordEntry* __restrict__ entries, std::int32_t word) {
-  const int4 group = __ldg(reinterpret_cast<const int4*>(summary) + (word >> 6));
+__device__ inline std::uint32_t first_slot(std::uint64_t word, std::int32_t bits) {
+  return static_cast<std::uint32_t>(word * 0x9E3779B97F4A7C15ULL >> (64 - bits));
+}
+
+__device__ inline FoundWord find_hashed(const WordLookup& in, std::uint64_t word) {
+  const std::uint32_t mask = (1U << in.hash_bits) - 1U;
+  for (std::uint32_t at = first_slot(word, in.hash_bits);; at = (at + 1) & mask) {
+    const std::uint64_t seen = __ldg(in.slot_word + at);
+    if (seen == word) return {__ldg(in.slot_bits + at), __ldg(in.slot_rank + at)};
+    if (seen == ~std::uint64_t{0}) return {};
+  }
+}
+
+__device__ inline FoundWord find_word(const WordLookup& in, std::int64_t word) {
+  if (in.slot_word != nullptr) return find_hashed(in, static_cast<std::uint64_t>(word));
+  const int4 group = __ldg(reinterpret_cast<const int4*>(in.summary) + (word >> 6));
   const std::uint64_t bits = static_cast<std::uint64_t>(static_cast<std::uint32_t>(group.y)) << 32 |
                              static_cast<std::uint32_t>(group.x);
-  const std::int32_t at = word & 63;
+  const auto at = static_cast<std::int32_t>(word & 63);
   if ((bits >> at & 1) == 0) return {};
   const std::int32_t e = group.z + __popcll(bits & ((std::uint64_t{1} << at) - 1));
-  const int4 entry = __ldg(reinterpret_cast<const int4*>(entries) + e);
+  const int4 entry = __ldg(reinterpret_cast<const int4*>(in.entries) + e);
   return {static_cast<std::uint64_t>(static_cast<std::uint32_t>(entry.y)) << 32 |
               static_cast<std::uint32_t>(entry.x),
           entry.z};

@@ -7,6 +7,9 @@
 //
 // rank(site) = entry.rank + popcount(entry.bits below the site), two dependent loads from tables that follow
 // the sites and stay in cache; the large bitmap is touched only where sites are.
+//
+// Grids whose bitmap would be too large keep their occupied words in an open-addressing table instead, list
+// them, and sort the list by word before they are numbered; everything else is the same.
 #pragma once
 
 #include <cstddef>
@@ -66,6 +69,29 @@ struct StatusBlock {
   std::int64_t input_wanted = 0;  // largest input count beyond the capacity
 };
 
+/// Occupied words of a grid that is too large for a bitmap. slot_word null: the grid has a bitmap.
+struct HashedWords {
+  std::uint64_t* slot_word = nullptr;  // [1 << bits], all ones = free
+  std::uint64_t* slot_bits = nullptr;  // [1 << bits], zero when a run starts
+  std::int32_t* slot_rank = nullptr;   // [1 << bits]
+  std::int32_t bits = 4;
+  std::int32_t max_words = 0;           // at most two thirds of the slots
+  std::int32_t* num_words = nullptr;    // zero when a run starts
+  std::int32_t* list_slots = nullptr;   // [max_words] in order of appearance
+  std::uint32_t* list_keys = nullptr;   // [max_words][2] the words' low 30 and high bits
+  const std::int32_t* order = nullptr;  // [max_words] the list in ascending order of words
+};
+
+/// What a look-up reads.
+struct WordLookup {
+  const WordGroup* summary = nullptr;
+  const WordEntry* entries = nullptr;
+  const std::uint64_t* slot_word = nullptr;
+  const std::uint64_t* slot_bits = nullptr;
+  const std::int32_t* slot_rank = nullptr;
+  std::int32_t hash_bits = 4;
+};
+
 /// Device memory of one index.
 struct CoordIndex {
   Grid grid{};
@@ -79,9 +105,12 @@ struct CoordIndex {
   std::int32_t* row_of_rank = nullptr;  // [capacity] when rows are in any order (the input), else null
   LevelState* state = nullptr;
   std::uint64_t* scan_states = nullptr;   // [scan_tiles]; zero when a scan starts
-  std::uint32_t* ticket = nullptr;        // likewise
   std::int64_t* sticky_wanted = nullptr;  // largest overflowing count seen
+  HashedWords hash{};
 
+  [[nodiscard]] WordLookup lookup() const {
+    return {summary, entries, hash.slot_word, hash.slot_bits, hash.slot_rank, hash.bits};
+  }
   [[nodiscard]] constexpr std::int64_t num_groups() const { return (num_words + 63) / 64; }
 };
 
@@ -114,6 +143,7 @@ struct NumberArgs {
 struct ScanShape {
   std::int32_t groups_per_tile = 8;
   std::int32_t tiles = 1;
+  std::int32_t parts = 1;  // threads that share the 64 words of a group
 };
 ScanShape scan_shape(std::int64_t num_groups, std::int32_t num_sms);
 
@@ -123,6 +153,8 @@ void sm80_insert_rows(const InsertArgs&, Exec) noexcept;
 /// Numbers the marked cells: summary, entries, state, indices in rank order; keeps the `capacity` smallest
 /// keys; clears words and touched; marks the cells of the reached levels.
 void sm80_number_sites(const NumberArgs&, Exec) noexcept;
+/// The same for hashed words: sort the list into hash.order before. Words are reset by the next run.
+void sm80_number_hashed(const NumberArgs&, Exec) noexcept;
 /// Marks the cells of one reached level from a numbered one.
 void sm80_mark_reached(const CoordIndex& from, const ReachedLevel& to, Exec) noexcept;
 /// Fills row_of_rank of the input level and reports duplicates (the smallest row that repeats an earlier

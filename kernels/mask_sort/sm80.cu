@@ -1,8 +1,8 @@
 // A counting pass in two kernels: keys of each 1024 rows are counted; then every block finds where its rows
 // of each key begin (keys below, plus chunks before) and places them, earlier rows first.
 #include "kernels/launch.cuh"
-#include "kernels/pattern_key.h"
 #include "kernels/mask_sort/sm80.h"
+#include "kernels/pattern_key.h"
 
 namespace voxgemm::device {
 namespace {
@@ -21,19 +21,22 @@ __device__ std::uint32_t key_of(const OrderPass& pass, std::int32_t row) {
 // Calls visit(pass, n, chunk) for the chunks of all passes that fall to this block.
 template <typename Visit>
 __device__ void for_each_chunk(const OrderArgs& args, Visit&& visit) {
+  __shared__ std::int32_t counts[kMaxOrderPasses];
+  if (threadIdx.x < static_cast<unsigned>(args.num_passes)) {
+    const OrderPass& pass = args.passes[threadIdx.x];
+    counts[threadIdx.x] = min(max(*pass.count, 0), pass.capacity);
+  }
+  __syncthreads();
   std::int32_t p = 0;
   std::int32_t before = 0;
   for (std::int32_t unit = blockIdx.x;; unit += gridDim.x) {
     for (; p < args.num_passes; ++p) {
-      const std::int32_t n = min(max(*args.passes[p].count, 0), args.passes[p].capacity);
-      const std::int32_t chunks = (n + kOrderChunk - 1) / kOrderChunk;
-      if (unit - before < chunks) {
-        visit(args.passes[p], n, unit - before);
-        break;
-      }
+      const std::int32_t chunks = (counts[p] + kOrderChunk - 1) / kOrderChunk;
+      if (unit - before < chunks) break;
       before += chunks;
     }
     if (p == args.num_passes) return;
+    visit(args.passes[p], counts[p], unit - before);
   }
 }
 
@@ -116,6 +119,7 @@ __global__ void __launch_bounds__(kThreads) order_scatter_kernel(const __grid_co
     __syncthreads();
     if (valid) {
       std::uint32_t place = start[key] + earlier;
+#pragma unroll 8
       for (int w = 0; w < warp; ++w) place += warp_counts[w][key];
       pass.order_out[place] = row;
       if (pass.tile_masks != nullptr) {

@@ -2,8 +2,8 @@
 #include "kernels/coord_index/lookup.cuh"
 #include "kernels/launch.cuh"
 #include "kernels/order_chunks.h"
-#include "kernels/pattern_key.h"
 #include "kernels/pairs/sm80.h"
+#include "kernels/pattern_key.h"
 
 namespace voxgemm::device {
 namespace {
@@ -48,10 +48,38 @@ struct Windows {
   std::int32_t rank[9];    // of the first site in the line's window
 };
 
-__device__ void add_line(Windows& w, int line, const FoundWord& found, std::int32_t shift) {
-  const auto bits = static_cast<std::uint32_t>(shift >= 0 ? found.bits >> shift : found.bits << -shift) & 7U;
-  w.mask |= bits << (3 * line);
-  w.rank[line] = found.rank + (shift > 0 ? __popcll(found.bits & ((std::uint64_t{1} << shift) - 1)) : 0);
+struct NineWords {
+  FoundWord line[9];
+};
+
+// Nine look-ups side by side: no load waits for a branch. words < 0 finds nothing.
+__device__ NineWords find_words(const PairJob& job, const std::int32_t (&words)[9]) {
+  const auto* groups = reinterpret_cast<const int4*>(job.lookup.summary);
+  const auto* entries = reinterpret_cast<const int4*>(job.lookup.entries);
+  int4 group[9];
+#pragma unroll
+  for (int l = 0; l < 9; ++l) group[l] = __ldg(groups + (max(words[l], 0) >> 6));
+  std::int32_t entry[9];
+#pragma unroll
+  for (int l = 0; l < 9; ++l) {
+    const std::int32_t at = words[l] & 63;
+    const std::uint32_t half = static_cast<std::uint32_t>(at < 32 ? group[l].x : group[l].y);
+    const std::uint32_t below = half & ((1U << (at & 31)) - 1U);
+    const std::int32_t before =
+        __popc(below) + (at < 32 ? 0 : __popc(static_cast<std::uint32_t>(group[l].x)));
+    entry[l] = words[l] >= 0 && (half >> (at & 31) & 1U) != 0 ? group[l].z + before : -1;
+  }
+  int4 found[9];
+#pragma unroll
+  for (int l = 0; l < 9; ++l) found[l] = __ldg(entries + max(entry[l], 0));
+  NineWords result;
+#pragma unroll
+  for (int l = 0; l < 9; ++l) {
+    const std::uint64_t bits = static_cast<std::uint64_t>(static_cast<std::uint32_t>(found[l].y)) << 32 |
+                               static_cast<std::uint32_t>(found[l].x);
+    result.line[l] = {entry[l] >= 0 ? bits : 0, found[l].z};
+  }
+  return result;
 }
 
 __device__ Windows find_windows(const PairJob& job, const Site& site, bool ok) {
@@ -65,30 +93,34 @@ __device__ Windows find_windows(const PairJob& job, const Site& site, bool ok) {
   std::int32_t words[9];
 #pragma unroll
   for (int z = 0; z < 3; ++z) {
-    const std::int32_t s1 = source_of(job.axis[1], site.at[1], z);
+    const std::int32_t s1 = site.at[1] * job.axis[1].mul + z * job.axis[1].step + job.axis[1].offset;
+    const bool z_ok = reach && s1 >= 0 && s1 < job.axis[1].extent;
 #pragma unroll
     for (int y = 0; y < 3; ++y) {
-      const std::int32_t s2 = source_of(job.axis[2], site.at[2], y);
-      words[3 * z + y] = reach && s1 >= 0 && s2 >= 0
+      const std::int32_t s2 = site.at[2] * job.axis[2].mul + y * job.axis[2].step + job.axis[2].offset;
+      words[3 * z + y] = z_ok && s2 >= 0 && s2 < job.axis[2].extent
                              ? ((plane + s1) * job.grid.extent[2] + s2) * job.grid.line_words + word_x
                              : -1;
     }
   }
-  FoundWord found[9];
+  const NineWords here = find_words(job, words);
+  const std::uint64_t below = shift > 0 ? (std::uint64_t{1} << shift) - 1 : 0;
 #pragma unroll
-  for (int line = 0; line < 9; ++line) {
-    found[line] = words[line] >= 0 ? find_word(job.summary, job.entries, words[line]) : FoundWord{};
+  for (int l = 0; l < 9; ++l) {
+    const std::uint64_t bits = here.line[l].bits;
+    w.mask |= (static_cast<std::uint32_t>(shift >= 0 ? bits >> shift : bits << -shift) & 7U) << (3 * l);
+    w.rank[l] = here.line[l].rank + __popcll(bits & below);
   }
-#pragma unroll
-  for (int line = 0; line < 9; ++line) add_line(w, line, found[line], shift);
   const bool cross = reach && shift > 61 && word_x + 1 < job.grid.line_words;
   if (__any_sync(kAll, cross)) {
 #pragma unroll
-    for (int line = 0; line < 9; ++line) {
-      if (!cross || words[line] < 0) continue;
-      const FoundWord next = find_word(job.summary, job.entries, words[line] + 1);
-      if ((w.mask >> (3 * line) & 7U) == 0) w.rank[line] = next.rank;  // ranks run on from word to word
-      w.mask |= (static_cast<std::uint32_t>(next.bits << (64 - shift)) & 7U) << (3 * line);
+    for (int l = 0; l < 9; ++l) words[l] = cross && words[l] >= 0 ? words[l] + 1 : -1;
+    const NineWords next = find_words(job, words);
+#pragma unroll
+    for (int l = 0; l < 9; ++l) {
+      if ((w.mask >> (3 * l) & 7U) == 0) w.rank[l] = cross ? next.line[l].rank : 0;  // ranks run on
+      const std::uint64_t bits = cross ? next.line[l].bits << (64 - shift) : 0;
+      w.mask |= (static_cast<std::uint32_t>(bits) & 7U) << (3 * l);
     }
   }
   return w;
@@ -104,26 +136,34 @@ __device__ void dense27_row(const PairJob& job, std::int64_t row, bool valid) {
   note_tile_mask(job, row, 0, w.mask);
   count_key(job, row, valid, w.mask);
   if (!valid) return;
+  std::int32_t source[27];
 #pragma unroll
   for (int k = 0; k < 27; ++k) {
-    const int line = k / 3;
-    const std::uint32_t before = w.mask >> (3 * line) & ((1U << (k % 3)) - 1U);
-    const std::int32_t rank = w.rank[line] + __popc(before);
-    job.pairs[k * job.stride + row] = (w.mask >> k & 1U) != 0 ? row_at(job, rank) : -1;
+    const std::uint32_t before = w.mask >> (3 * (k / 3)) & ((1U << (k % 3)) - 1U);
+    source[k] = (w.mask >> k & 1U) != 0 ? w.rank[k / 3] + __popc(before) : -1;
   }
+  if (job.row_of_rank != nullptr) {
+#pragma unroll
+    for (int k = 0; k < 27; ++k) {  // every lane loads, so that no load waits for a branch
+      const std::int32_t at = __ldg(job.row_of_rank + max(source[k], 0));
+      source[k] = source[k] >= 0 ? at : -1;
+    }
+  }
+#pragma unroll
+  for (int k = 0; k < 27; ++k) job.pairs[k * job.stride + row] = source[k];
   if (job.mask != nullptr) job.mask[row] = w.mask;
 }
 
 // Rank of a source site, or -1. Keeps the last word looked up.
 struct LineCursor {
-  std::int32_t word = -1;
+  std::int64_t word = -1;
   FoundWord found{};
 
-  __device__ std::int32_t rank(const PairJob& job, std::int32_t line, std::int32_t x) {
-    const std::int32_t want = line * job.grid.line_words + (x >> 6);
+  __device__ std::int32_t rank(const PairJob& job, std::int64_t line, std::int32_t x) {
+    const std::int64_t want = line * job.grid.line_words + (x >> 6);
     if (want != word) {
       word = want;
-      found = find_word(job.summary, job.entries, want);
+      found = find_word(job.lookup, want);
     }
     const std::int32_t bit = x & 63;
     if ((found.bits >> bit & 1) == 0) return -1;
@@ -145,8 +185,8 @@ __device__ void any_row(const PairJob& job, std::int64_t row, bool valid) {
       for (std::int32_t r2 = 0; r2 < job.axis[2].kernel; ++r2) {
         const std::int32_t s2 = source_of(job.axis[2], site.at[2], r2);
         const bool line_ok = reach && s0 >= 0 && s1 >= 0 && s2 >= 0;
-        const std::int32_t line =
-            ((site.batch * job.grid.extent[0] + s0) * job.grid.extent[1] + s1) * job.grid.extent[2] + s2;
+        const std::int64_t volume = static_cast<std::int64_t>(site.batch) * job.grid.extent[0] + s0;
+        const std::int64_t line = (volume * job.grid.extent[1] + s1) * job.grid.extent[2] + s2;
         LineCursor cursor;
         for (std::int32_t r3 = 0; r3 < job.axis[3].kernel; ++r3, ++k) {
           const std::int32_t s3 = source_of(job.axis[3], site.at[3], r3);
@@ -165,7 +205,7 @@ __device__ void any_row(const PairJob& job, std::int64_t row, bool valid) {
   }
 }
 
-__global__ void __launch_bounds__(kThreads) pairs_kernel(const __grid_constant__ PairArgs args) {
+__global__ void __launch_bounds__(kThreads, 3) pairs_kernel(const __grid_constant__ PairArgs args) {
   __shared__ std::int32_t counts[kMaxPairJobs];
   __shared__ std::int32_t units[kMaxPairJobs];
   if (threadIdx.x < static_cast<unsigned>(args.num_jobs)) {

@@ -16,12 +16,11 @@ struct PairJob {
   std::int32_t target_extent[kAxes] = {1, 1, 1, 1};
   Grid grid{};  // of the sources
   AxisMap axis[kAxes] = {};
-  const WordGroup* summary = nullptr;  // of the sources
-  const WordEntry* entries = nullptr;
+  WordLookup lookup{};                        // of the sources
   const std::int32_t* row_of_rank = nullptr;  // null: row == rank
   std::int32_t kv = 1;
   std::int32_t mask_words = 1;
-  bool dense27 = false;           // 3x3x3, no division, unit steps along the innermost axis
+  bool dense27 = false;           // 3x3x3, no division, unit innermost steps, sources in a bitmap
   std::int32_t* pairs = nullptr;  // [kv][stride]
   std::int64_t stride = 0;
   std::uint32_t* mask = nullptr;        // [count][mask_words], or null

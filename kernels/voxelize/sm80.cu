@@ -9,6 +9,7 @@ namespace {
 constexpr int kThreads = 256;
 constexpr std::uint32_t kAll = 0xFFFFFFFFU;
 constexpr std::uint64_t kFree = ~std::uint64_t{0};
+constexpr int kAhead = 4;  // points of a voxel that are fetched together
 constexpr float kLargest = 3.40282347e38F;
 
 template <typename T>
@@ -52,10 +53,7 @@ __device__ void add_votes(bool vote, unsigned long long* counter) {
 
 template <typename T>
 __global__ void __launch_bounds__(kThreads) insert_kernel(const CloudArgs a) {
-  if (blockIdx.x == 0 && threadIdx.x == 0) {
-    a.counters->num_points = a.n;
-    if (a.counts != nullptr) a.counts->point_overflow = 0;
-  }
+  if (blockIdx.x == 0 && threadIdx.x == 0) a.counters->num_points = a.n;
   for (std::int32_t base = blockIdx.x * kThreads; base < a.n; base += gridDim.x * kThreads) {
     const std::int32_t i = base + static_cast<std::int32_t>(threadIdx.x);
     const bool valid = i < a.n;
@@ -86,43 +84,32 @@ __device__ void open_voxel(const CloudArgs& a, std::int32_t row, std::uint64_t c
 
 __global__ void __launch_bounds__(kVoxelTile) number_kernel(const CloudArgs a, std::int32_t tiles) {
   __shared__ std::uint32_t warp_sums[32];
-  __shared__ std::uint32_t before_tile;
-  __shared__ std::int32_t shared_tile;
+  __shared__ std::uint64_t tile_sums[32];
   const int t = static_cast<int>(threadIdx.x);
   const int lane = t & 31;
-  if (t == 0) shared_tile = static_cast<std::int32_t>(atomicAdd(&a.counters->ticket, 1U));
-  __syncthreads();
-  const std::int32_t tile = shared_tile;
+  const auto tile = static_cast<std::int32_t>(blockIdx.x);
   const std::int32_t i = tile * kVoxelTile + t;
   const std::int32_t slot = i < a.n ? a.point_slots[i] : -1;
   const bool first = slot >= 0 && a.slot_first[slot] == static_cast<std::uint32_t>(i);
   const std::uint32_t votes = __ballot_sync(kAll, first);
   if (lane == 0) warp_sums[t >> 5] = static_cast<std::uint32_t>(__popc(votes));
   __syncthreads();
-  if (t < 32) {
-    std::uint32_t sum = warp_sums[t];
+  std::uint32_t warps_before = 0;
+  std::uint32_t total = 0;
 #pragma unroll
-    for (int d = 1; d < 32; d <<= 1) {
-      const std::uint32_t other = __shfl_up_sync(kAll, sum, d);
-      if (t >= d) sum += other;
-    }
-    const std::uint32_t total = __shfl_sync(kAll, sum, 31);
-    warp_sums[t] = sum;
-    const std::uint64_t before = sums_before(a.scan_states, tile, total, t);
-    if (t == 0) {
-      before_tile = static_cast<std::uint32_t>(before);
-      if (tile == tiles - 1) {
-        const auto wanted = static_cast<std::int32_t>(before + total);
-        a.counters->wanted = wanted;
-        a.counters->rows = min(wanted, a.max_voxels);
-        a.row_base[a.batch + 1] = a.row_base[a.batch] + a.counters->rows;
-        *a.num_voxels = a.row_base[a.batch + 1];
-      }
-    }
+  for (int w = 0; w < 32; ++w) {
+    if (w < t >> 5) warps_before += warp_sums[w];
+    total += warp_sums[w];
   }
-  __syncthreads();
+  const auto before_tile = static_cast<std::uint32_t>(sums_before(a.scan_states, tile, total, tile_sums));
+  if (t == 0 && tile == tiles - 1) {
+    const auto wanted = static_cast<std::int32_t>(before_tile + total);
+    a.counters->wanted = wanted;
+    a.counters->rows = min(wanted, a.max_voxels);
+    a.row_base[a.batch + 1] = a.row_base[a.batch] + a.counters->rows;
+    *a.num_voxels = a.row_base[a.batch + 1];
+  }
   if (!first) return;
-  const std::uint32_t warps_before = t >= 32 ? warp_sums[(t >> 5) - 1] : 0;
   const auto row =
       static_cast<std::int32_t>(before_tile + warps_before + __popc(votes & ((1U << lane) - 1U)));
   a.slot_rows[slot] = row < a.max_voxels ? row : kDroppedRow;
@@ -181,9 +168,17 @@ __global__ void __launch_bounds__(kThreads) means_kernel(const CloudArgs a) {
       }
     }
     for (auto c = static_cast<std::int32_t>(threadIdx.x); c < a.columns; c += blockDim.x) {
-      float sum = load_float(point_at<T>(a, a.order[begin])[c]);
-      for (std::int32_t p = 1; p < kept; ++p) {
-        sum = __fadd_rn(sum, load_float(point_at<T>(a, a.order[begin + p])[c]));
+      float sum = 0.0F;
+      for (std::int32_t p = 0; p < kept; p += kAhead) {
+        float x[kAhead];
+#pragma unroll
+        for (int q = 0; q < kAhead; ++q) {  // loads side by side, sums in order
+          x[q] = load_float(point_at<T>(a, a.order[begin + min(p + q, kept - 1)])[c]);
+        }
+#pragma unroll
+        for (int q = 0; q < kAhead; ++q) {
+          if (p + q < kept) sum = p + q == 0 ? x[q] : __fadd_rn(sum, x[q]);
+        }
       }
       a.features[to * a.feature_stride + c] = __fdiv_rn(sum, static_cast<float>(kept));
       if (a.voxels == nullptr) continue;

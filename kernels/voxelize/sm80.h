@@ -24,7 +24,6 @@ struct CloudCounters {
   unsigned long long point_overflow = 0;
   std::int32_t wanted = 0;
   std::int32_t rows = 0;
-  std::uint32_t ticket = 0;
   std::int32_t num_points = 0;  // what the counting passes read
 };
 

@@ -185,6 +185,7 @@ Status CudaVoxelizer::run(Context& context, std::span<const PointsView> clouds, 
     if (error != 0 && impl.launch_error == 0) impl.launch_error = error;
   };
   fill(memory.row_base, 0, sizeof(std::int32_t) * static_cast<std::size_t>(plan_.batch_size + 1));
+  if (out.counts != nullptr) fill(out.counts, 0, clouds.size() * sizeof(VoxelizeCounts));
   if (clouds.empty()) fill(out.num_voxels, 0, sizeof(std::int32_t));
   std::int64_t first_point = 0;
   for (std::size_t b = 0; b < clouds.size(); ++b) {

@@ -7,7 +7,7 @@
 
 namespace voxgemm::cuda {
 
-inline constexpr int kForkEvents = 4;
+inline constexpr int kForkEvents = 5;
 
 /// Streams and events made once; a caller's stream always gets the same pair, so that threads with streams of
 /// their own never meet. Creating throws kDevice; everything else allocates nothing.

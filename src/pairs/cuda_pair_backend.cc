@@ -1,8 +1,8 @@
 // The CUDA way to build a pair plan: sizes and offsets are fixed here, run() only launches.
 //
 // One run: mark the input's cells; number level after level, each pass marking the cells of the levels below;
-// then all pair tables in one launch, and their row orders. Tables that need only the input level, and the
-// zeroing of counters, go to a second stream beside the levels.
+// then the pair tables and their row orders. Tables of the first two levels, the larger part, are built on a
+// second stream beside the numbering of the deeper levels.
 #include <fmt/format.h>
 
 #include <algorithm>
@@ -57,21 +57,60 @@ class CudaPairBackend final : public PairBackend {
   void number_level(std::int32_t level, Workspace workspace, const Exec& exec) const noexcept;
   [[nodiscard]] device::PairJob job_of(const MapMemory& map, bool backward,
                                        Workspace workspace) const noexcept;
-  void build_maps(bool of_input, Workspace workspace, const Exec& exec) const noexcept;
-  void build_orders(bool of_input, Workspace workspace, const Exec& exec) const noexcept;
+  void build_maps(bool early, Workspace workspace, const Exec& exec) const noexcept;
+  void build_orders(bool early, Workspace workspace, const Exec& exec) const noexcept;
 
   cuda_pairs::PairLayout layout_;
   std::unique_ptr<cuda::ForkPool> forks_;
 };
 
 CudaPairBackend::CudaPairBackend(Context& context, const PairPlan& plan)
-    : layout_(cuda_pairs::lay_out_pairs(plan, context.impl().num_sms)),
+    : layout_(cuda_pairs::lay_out_pairs(plan, context.impl().num_sms, cuda_pairs::kMaxBitmapCells)),
       forks_(std::make_unique<cuda::ForkPool>(context.device().index)) {}
 
 std::string CudaPairBackend::describe_level(std::int32_t level) const {
   const LevelMemory& memory = layout_.levels.at(static_cast<std::size_t>(level));
+  if (memory.hash.bits > 0) {
+    return fmt::format("hashed words, sorted: {} words of 64 cells are more than a bitmap of {} MiB holds",
+                       memory.num_words, cuda_pairs::kMaxBitmapCells / 8 / 1048576);
+  }
   return fmt::format("occupancy bitmap with rank: {} words of 64 cells, {:.1f} MiB", memory.num_words,
                      static_cast<double>(memory.num_words) * 8.0 / 1048576.0);
+}
+
+device::HashedWords hash_of(const cuda_pairs::HashMemory& m, Workspace workspace) noexcept {
+  device::HashedWords hash;
+  hash.slot_word = at<std::uint64_t>(workspace, m.slot_word);
+  hash.slot_bits = at<std::uint64_t>(workspace, m.slot_bits);
+  hash.slot_rank = at<std::int32_t>(workspace, m.slot_rank);
+  hash.bits = m.bits;
+  hash.max_words = m.max_words;
+  hash.num_words = at<std::int32_t>(workspace, m.num_words);
+  hash.list_slots = at<std::int32_t>(workspace, m.list_slots);
+  hash.list_keys = at<std::uint32_t>(workspace, m.list_keys);
+  hash.order = at<std::int32_t>(workspace, m.order[m.passes.size() % 2]);
+  return hash;
+}
+
+// The listed words in ascending order: stable counting passes, least significant digit first.
+void sort_words(const cuda_pairs::HashMemory& m, Workspace workspace, const Exec& exec) noexcept {
+  for (std::size_t p = 0; p < m.passes.size(); ++p) {
+    device::OrderArgs order;
+    order.num_passes = 1;
+    device::OrderPass& pass = order.passes[0];
+    pass.count = at<std::int32_t>(workspace, m.num_words);
+    pass.capacity = m.max_words;
+    pass.mask = at<std::uint32_t>(workspace, m.list_keys);
+    pass.mask_words = 2;
+    pass.word = m.passes[p].word;
+    pass.shift = m.passes[p].shift;
+    pass.order_in = p == 0 ? nullptr : at<std::int32_t>(workspace, m.order[p % 2]);
+    pass.order_out = at<std::int32_t>(workspace, m.order[(p + 1) % 2]);
+    pass.chunk_counts = at<std::uint32_t>(workspace, m.chunk_counts);
+    pass.group_counts = at<std::uint32_t>(workspace, m.passes[p].group_counts);
+    device::sm80_order_count(order, exec);
+    device::sm80_order_scatter(order, exec);
+  }
 }
 
 CoordIndex CudaPairBackend::index_of(std::int32_t level, Workspace workspace) const noexcept {
@@ -80,15 +119,18 @@ CoordIndex CudaPairBackend::index_of(std::int32_t level, Workspace workspace) co
   index.grid = m.grid;
   index.capacity = m.capacity;
   index.num_words = m.num_words;
-  index.words = at<std::uint64_t>(workspace, m.words);
-  index.touched = at<std::uint64_t>(workspace, m.touched);
-  index.summary = at<device::WordGroup>(workspace, m.summary);
-  index.entries = at<device::WordEntry>(workspace, m.entries);
+  if (m.hash.bits > 0) {
+    index.hash = hash_of(m.hash, workspace);
+  } else {
+    index.words = at<std::uint64_t>(workspace, m.words);
+    index.touched = at<std::uint64_t>(workspace, m.touched);
+    index.summary = at<device::WordGroup>(workspace, m.summary);
+    index.entries = at<device::WordEntry>(workspace, m.entries);
+  }
   index.indices = at<std::int32_t>(workspace, m.indices);
   index.row_of_rank = at<std::int32_t>(workspace, m.row_of_rank);
   index.state = at<device::LevelState>(workspace, m.state);
   index.scan_states = at<std::uint64_t>(workspace, m.scan_states);
-  index.ticket = at<std::uint32_t>(workspace, m.ticket);
   index.sticky_wanted = at<std::int64_t>(workspace, m.sticky);
   return index;
 }
@@ -119,7 +161,12 @@ void CudaPairBackend::number_level(std::int32_t level, Workspace workspace, cons
   const std::size_t fused = std::min<std::size_t>(memory.children.size(), device::kMaxReached);
   args.num_reached = static_cast<std::int32_t>(fused);
   for (std::size_t c = 0; c < fused; ++c) args.reached[c] = reached(c);
-  device::sm80_number_sites(args, exec);
+  if (memory.hash.bits > 0) {
+    sort_words(memory.hash, workspace, exec);
+    device::sm80_number_hashed(args, exec);
+  } else {
+    device::sm80_number_sites(args, exec);
+  }
   for (std::size_t c = fused; c < memory.children.size(); ++c) {
     device::sm80_mark_reached(args.index, reached(c), exec);
   }
@@ -139,12 +186,11 @@ device::PairJob CudaPairBackend::job_of(const MapMemory& map, bool backward,
   std::copy_n(targets.grid.extent, device::kAxes, job.target_extent);
   job.grid = sources.grid;
   std::copy_n(axes.begin(), device::kAxes, job.axis);
-  job.summary = sources.summary;
-  job.entries = sources.entries;
+  job.lookup = sources.lookup();
   job.row_of_rank = sources.row_of_rank;
   job.kv = map.kv;
   job.mask_words = map.mask_words;
-  job.dense27 = is_dense27(axes);
+  job.dense27 = is_dense27(axes) && job.lookup.slot_word == nullptr;
   job.pairs = at<std::int32_t>(workspace, backward ? map.pair_bwd : map.pair_fwd);
   job.stride = stride_of(backward ? map.in_capacity : map.out_capacity);
   if (backward) return job;
@@ -158,7 +204,7 @@ device::PairJob CudaPairBackend::job_of(const MapMemory& map, bool backward,
   return job;
 }
 
-void CudaPairBackend::build_maps(bool of_input, Workspace workspace, const Exec& exec) const noexcept {
+void CudaPairBackend::build_maps(bool early, Workspace workspace, const Exec& exec) const noexcept {
   device::PairArgs args;
   const auto add = [&](const MapMemory& map, bool backward) {
     if (args.num_jobs == device::kMaxPairJobs) {
@@ -168,16 +214,16 @@ void CudaPairBackend::build_maps(bool of_input, Workspace workspace, const Exec&
     args.jobs[args.num_jobs++] = job_of(map, backward, workspace);
   };
   for (const MapMemory& map : layout_.maps) {
-    if (map.of_input() != of_input) continue;
+    if (map.early() != early) continue;
     if (map.pair_fwd != kNone) add(map, false);
     if (map.pair_bwd != kNone) add(map, true);
   }
   if (args.num_jobs > 0) device::sm80_pairs(args, exec);
-  build_orders(of_input, workspace, exec);
+  build_orders(early, workspace, exec);
 }
 
 // Pass p of every order in one launch.
-void CudaPairBackend::build_orders(bool of_input, Workspace workspace, const Exec& exec) const noexcept {
+void CudaPairBackend::build_orders(bool early, Workspace workspace, const Exec& exec) const noexcept {
   for (std::size_t p = 0;; ++p) {
     device::OrderArgs count;
     device::OrderArgs scatter;
@@ -189,7 +235,7 @@ void CudaPairBackend::build_orders(bool of_input, Workspace workspace, const Exe
     };
     bool any = false;
     for (const MapMemory& map : layout_.maps) {
-      if (map.of_input() != of_input) continue;
+      if (map.early() != early) continue;
       for (const OrderMemory& order : map.orders) {
         if (p >= order.passes.size()) continue;
         any = true;
@@ -246,6 +292,13 @@ Status CudaPairBackend::run(Context& context, const std::int32_t* indices, std::
   if (layout_.side_zero_bytes > 0) {
     note(cuda::memset_async(workspace.data() + layout_.side_zero, 0, layout_.side_zero_bytes, side.stream));
   }
+  for (const LevelMemory& level : layout_.levels) {
+    if (level.hash.bits == 0) continue;
+    const std::size_t slots = std::size_t{1} << level.hash.bits;
+    note(cuda::memset_async(workspace.data() + level.hash.slot_word, 0xFF, slots * sizeof(std::uint64_t),
+                            main.stream));
+    note(cuda::memset_async(workspace.data() + level.hash.zero, 0, level.hash.zero_bytes, main.stream));
+  }
   const CoordIndex input = index_of(0, workspace);
   auto* status = at<device::StatusBlock>(workspace, layout_.status);
   device::sm80_insert_rows(
@@ -256,12 +309,16 @@ Status CudaPairBackend::run(Context& context, const std::int32_t* indices, std::
   order(1, main, side);
   device::sm80_rank_rows(input, status, side);
   if (fork != nullptr) note(cuda::record_event(fork->events[2], side.stream));
-  if (layout_.has_input_maps) build_maps(true, workspace, side);
-  for (std::size_t l = 1; l < layout_.levels.size(); ++l)
-    number_level(static_cast<std::int32_t>(l), workspace, main);
+  const std::size_t levels = layout_.levels.size();
+  if (levels > 1) {
+    number_level(1, workspace, main);
+    order(3, main, side);
+  }
+  if (layout_.has_early_maps) build_maps(true, workspace, side);
+  for (std::size_t l = 2; l < levels; ++l) number_level(static_cast<std::int32_t>(l), workspace, main);
   if (fork != nullptr) note(cuda::wait_event(main.stream, fork->events[2]));
   build_maps(false, workspace, main);
-  order(3, side, main);
+  order(4, side, main);
   if (impl.launch_error != 0) return {.code = ErrorCode::kDevice, .value = impl.launch_error};
   return {};
 }

@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <bit>
 #include <utility>
 
 #include "kernels/order_chunks.h"
@@ -12,8 +13,6 @@ namespace voxgemm::cuda_pairs {
 namespace {
 
 using device::AxisMap;
-
-constexpr std::int64_t kMaxBitmapCells = std::int64_t{1} << 31;  // 256 MiB of words
 
 /// Slices of a workspace as byte offsets: run() turns them into pointers without any table of its own.
 class Layout {
@@ -66,9 +65,12 @@ class Planner {
   void lay_out(std::int32_t num_sms);
 
   PairLayout result;
+  std::int64_t max_bitmap_cells = kMaxBitmapCells;
 
  private:
+  static void plan_hash(const PairPlan& plan, std::int32_t level, LevelMemory& memory);
   static void plan_order(MapMemory& map, std::int32_t split);
+  static void lay_out_hash(Layout& layout, HashMemory& hash);
   static void lay_out_map(Layout& layout, MapMemory& map);
 };
 
@@ -76,7 +78,7 @@ void Planner::plan_level(const PairPlan& plan, std::int32_t level) {
   const LevelPlan& from = plan.levels[static_cast<std::size_t>(level)];
   LevelMemory memory;
   const KeyGrid grid = grid_of(from);
-  double lines = from.batch_size;
+  std::int64_t lines = from.batch_size;  // every site has a key of 63 bits, so this fits
   for (std::size_t a = 0; a < device::kAxes; ++a) {
     memory.grid.extent[a] = grid.extent[a];
     if (a + 1 < device::kAxes) lines *= grid.extent[a];
@@ -85,17 +87,52 @@ void Planner::plan_level(const PairPlan& plan, std::int32_t level) {
   memory.grid.ndim = grid.ndim;
   memory.grid.line_words = (grid.extent[device::kAxes - 1] - 1) / 64 + 1;
   memory.capacity = from.capacity;
-  const double cells = lines * memory.grid.line_words * 64.0;
-  check(cells < static_cast<double>(kMaxBitmapCells), ErrorCode::kUnsupported,
-        fmt::format("level {} ({} x batch {}): {:.0f} cells, a CUDA bitmap takes fewer than {}", level,
-                    to_string(from.shape), from.batch_size, cells, kMaxBitmapCells));
-  memory.num_words = static_cast<std::int64_t>(lines) * memory.grid.line_words;
+  memory.num_words = lines * memory.grid.line_words;
+  if (memory.num_words > max_bitmap_cells / 64) plan_hash(plan, level, memory);
   if (from.made_by >= 0) {
     const MapPlan& map = plan.maps[static_cast<std::size_t>(from.made_by)];
     memory.reach = axes_of(backward_relation(map.geometry, grid));
     result.levels[static_cast<std::size_t>(map.in_level)].children.push_back(level);
   }
   result.levels.push_back(std::move(memory));
+}
+
+void Planner::plan_hash(const PairPlan& plan, std::int32_t level, LevelMemory& memory) {
+  const LevelPlan& from = plan.levels[static_cast<std::size_t>(level)];
+  HashMemory& hash = memory.hash;
+  hash.max_words = from.capacity;
+  if (from.made_by >= 0) {  // all words that the parent's sites may reach, before any is dropped
+    const MapPlan& map = plan.maps[static_cast<std::size_t>(from.made_by)];
+    const LevelPlan& parent = plan.levels[static_cast<std::size_t>(map.in_level)];
+    hash.max_words = max_outputs(map.geometry, parent.shape, parent.batch_size, parent.capacity);
+  }
+  const auto slots =
+      static_cast<std::uint64_t>(hash.max_words) + static_cast<std::uint64_t>(hash.max_words) / 2;
+  hash.bits = std::max(4, static_cast<std::int32_t>(std::bit_width(slots)));
+  check(hash.bits <= 30 && memory.num_words < (std::int64_t{1} << 60), ErrorCode::kUnsupported,
+        fmt::format("level {} ({} x batch {}) may hold {} words of 64 cells, limit {} on CUDA", level,
+                    to_string(from.shape), from.batch_size, hash.max_words, (std::int64_t{1} << 30) * 2 / 3));
+  const auto word_bits =
+      static_cast<std::int32_t>(std::bit_width(static_cast<std::uint64_t>(memory.num_words)));
+  for (std::int32_t bit = 0; bit < word_bits; bit += 10) hash.passes.push_back({bit / 30, bit % 30, 0});
+}
+
+void Planner::lay_out_hash(Layout& layout, HashMemory& hash) {
+  const std::int64_t slots = std::int64_t{1} << hash.bits;
+  const std::int64_t chunks = chunks_of(hash.max_words);
+  hash.slot_word = layout.take(slots, sizeof(std::uint64_t));
+  hash.slot_rank = layout.take(slots, sizeof(std::int32_t));
+  hash.list_slots = layout.take(hash.max_words, sizeof(std::int32_t));
+  hash.list_keys = layout.take(2 * std::int64_t{hash.max_words}, sizeof(std::uint32_t));
+  for (std::size_t& order : hash.order) order = layout.take(hash.max_words, sizeof(std::int32_t));
+  hash.chunk_counts = layout.take(chunks * device::kOrderKeys, sizeof(std::uint32_t));
+  hash.zero = layout.used();
+  hash.slot_bits = layout.take(slots, sizeof(std::uint64_t));
+  hash.num_words = layout.take(1, sizeof(std::int32_t));
+  for (HashMemory::Pass& pass : hash.passes) {
+    pass.group_counts = layout.take(groups_of(hash.max_words) * device::kOrderKeys, sizeof(std::uint32_t));
+  }
+  hash.zero_bytes = layout.used() - hash.zero;
 }
 
 void Planner::plan_map(const PairPlan& plan, const MapPlan& map) {
@@ -112,7 +149,7 @@ void Planner::plan_map(const PairPlan& plan, const MapPlan& map) {
   if ((map.options.forms & kPairTable) != 0 && map.options.order != RowOrder::kNone) {
     for (std::int32_t j = 0; j < map.options.mask_splits; ++j) plan_order(memory, j);
   }
-  result.has_input_maps = result.has_input_maps || memory.of_input();
+  result.has_early_maps = result.has_early_maps || memory.early();
   result.maps.push_back(std::move(memory));
 }
 
@@ -148,15 +185,17 @@ void Planner::lay_out(std::int32_t num_sms) {
     level.sticky = layout.take(1, sizeof(std::int64_t));
   }
   for (LevelMemory& level : result.levels) {
+    if (level.hash.bits > 0) continue;
     level.words = layout.take((level.num_words + 63) / 64 * 64, sizeof(std::uint64_t));
     level.touched = layout.take((level.num_words + 63) / 64, sizeof(std::uint64_t));
   }
   result.persistent_bytes = layout.used();
   result.run_zero = layout.used();
   for (LevelMemory& level : result.levels) {
-    const std::int64_t groups = (level.num_words + 63) / 64;
-    level.ticket = layout.take(1, sizeof(std::uint32_t));
-    level.scan_states = layout.take(device::scan_shape(groups, num_sms).tiles, sizeof(std::uint64_t));
+    const std::int64_t tiles = level.hash.bits > 0
+                                   ? level.hash.max_words / 256 + 1
+                                   : device::scan_shape((level.num_words + 63) / 64, num_sms).tiles;
+    level.scan_states = layout.take(tiles, sizeof(std::uint64_t));
   }
   result.run_zero_bytes = layout.used() - result.run_zero;
   result.side_zero = layout.used();
@@ -179,8 +218,12 @@ void Planner::lay_out(std::int32_t num_sms) {
   }
   result.side_zero_bytes = layout.used() - result.side_zero;
   for (LevelMemory& level : result.levels) {
-    level.summary = layout.take((level.num_words + 63) / 64, sizeof(device::WordGroup));
-    level.entries = layout.take(level.capacity, sizeof(device::WordEntry));
+    if (level.hash.bits > 0) {
+      lay_out_hash(layout, level.hash);
+    } else {
+      level.summary = layout.take((level.num_words + 63) / 64, sizeof(device::WordGroup));
+      level.entries = layout.take(level.capacity, sizeof(device::WordEntry));
+    }
     level.indices = layout.take(std::int64_t{level.capacity} * (1 + level.grid.ndim), sizeof(std::int32_t));
   }
   result.levels[0].row_of_rank = layout.take(result.levels[0].capacity, sizeof(std::int32_t));
@@ -218,8 +261,9 @@ std::array<std::int32_t, 2> split_range(std::int32_t kv, std::int32_t splits, st
   return {lo, lo + size + (j < extra ? 1 : 0)};
 }
 
-PairLayout lay_out_pairs(const PairPlan& plan, std::int32_t num_sms) {
+PairLayout lay_out_pairs(const PairPlan& plan, std::int32_t num_sms, std::int64_t max_bitmap_cells) {
   Planner planner;
+  planner.max_bitmap_cells = max_bitmap_cells;
   for (std::size_t l = 0; l < plan.levels.size(); ++l) planner.plan_level(plan, static_cast<std::int32_t>(l));
   for (const MapPlan& map : plan.maps) planner.plan_map(plan, map);
   planner.lay_out(num_sms);

@@ -3,6 +3,12 @@
 
 namespace voxgemm::implicit_gemm {
 
+template struct Sm80Row<Half, 16, 16, 16>;
+template struct Sm80Row<Half, 32, 16, 16>;
+template struct Sm80Row<Half, 16, 32, 16>;
+template struct Sm80Row<Half, 32, 32, 16>;
+template struct Sm80Row<Half, 16, 64, 16>;
+template struct Sm80Row<Half, 32, 64, 16>;
 template struct Sm80Row<Half, 16, 16, 32>;
 template struct Sm80Row<Half, 32, 16, 32>;
 template struct Sm80Row<Half, 16, 32, 32>;

@@ -68,36 +68,32 @@ std::int32_t channel_of(Sm80Shape shape, std::int32_t slice, std::int32_t tile, 
   return slice * shape.channels + g * (shape.channels / 8) + 2 * tile;
 }
 
+/// One offset and chunk of one copy: for each depth of 32 bytes and 16-channel tile the lanes' 16 bytes,
+/// lanes in the order that the copy's rotation gives.
 template <typename T>
-void pack_slice(Sm80Shape shape, const Source& source, std::int32_t slice, std::byte* packed) {
+std::byte* pack_step(Sm80Shape shape, const Source& source, std::int32_t slice, std::int32_t step,
+                     std::int32_t copy, std::byte* packed) {
   const std::int32_t chunks = sm80_chunks(shape, source.problem.c_in, sizeof(T));
-  const std::int32_t quarter = shape.step_bytes / 4;
-  for (std::int32_t step = 0; step < source.problem.kv * chunks; ++step) {
-    for (std::int32_t byte = 0; byte < quarter; byte += 8) {
-      for (std::int32_t tile = 0; tile < shape.channels / 16; ++tile) {
-        for (std::int32_t lane = 0; lane < 32; ++lane) {
-          pack_fragment(source,
-                        {channel_of(shape, slice, tile, lane / 4), step / chunks,
-                         step % chunks * shape.step_bytes + (lane % 4) * quarter + byte},
-                        reinterpret_cast<T*>(packed));
-          packed += 16;
-        }
+  const std::int32_t parts = shape.step_bytes / 16;
+  for (std::int32_t depth = 0; depth < 2; ++depth) {
+    for (std::int32_t tile = 0; tile < shape.channels / 16; ++tile) {
+      for (std::int32_t entry = 0; entry < 8 * parts; ++entry) {
+        const std::int32_t byte = step % chunks * shape.step_bytes + entry % parts * 16 + depth * 8;
+        pack_fragment(source, {channel_of(shape, slice, tile, entry / parts), step / chunks, byte},
+                      reinterpret_cast<T*>(packed + std::ptrdiff_t{16} * (entry ^ (copy * 2 * parts))));
       }
+      packed += std::ptrdiff_t{128} * parts;
     }
   }
+  return packed;
 }
 
-/// 16-byte steps: entry (g, half of the row) of each offset, in two copies.
-void pack_slice_of_pairs(Sm80Shape shape, const Source& source, std::int32_t slice, std::byte* packed) {
-  for (std::int32_t copy = 0; copy < 2; ++copy) {
-    for (std::int32_t k = 0; k < source.problem.kv; ++k) {
-      for (std::int32_t tile = 0; tile < shape.channels / 16; ++tile) {
-        for (std::int32_t entry = 0; entry < 16; ++entry) {
-          pack_fragment(source, {channel_of(shape, slice, tile, entry / 2), k, (entry % 2) * 8},
-                        reinterpret_cast<std::int8_t*>(packed + 16 * (entry ^ (4 * copy))));
-        }
-        packed += 256;
-      }
+template <typename T>
+void pack_slice(Sm80Shape shape, const Source& source, std::int32_t slice, std::byte* packed) {
+  const std::int32_t steps = source.problem.kv * sm80_chunks(shape, source.problem.c_in, sizeof(T));
+  for (std::int32_t copy = 0; copy < sm80_copies(shape); ++copy) {
+    for (std::int32_t step = 0; step < steps; ++step) {
+      packed = pack_step<T>(shape, source, slice, step, copy, packed);
     }
   }
 }
@@ -110,9 +106,7 @@ void sm80_pack(Sm80Shape shape, const ImplicitGemmProblem& problem, const void* 
       sm80_slice_bytes(shape, problem.kv, problem.c_in, static_cast<std::int32_t>(size_of(problem.in_dtype)));
   for (std::int32_t slice = 0; slice < sm80_slices(shape, problem.c_out); ++slice) {
     std::byte* to = static_cast<std::byte*>(packed) + slice * slice_bytes;
-    if (shape.step_bytes == 16) {
-      pack_slice_of_pairs(shape, source, slice, to);
-    } else if (problem.in_dtype == DType::kInt8) {
+    if (problem.in_dtype == DType::kInt8) {
       pack_slice<std::int8_t>(shape, source, slice, to);
     } else {
       pack_slice<std::uint16_t>(shape, source, slice, to);

@@ -17,8 +17,9 @@ struct Sm80Row {
     if (p.in_dtype != (kInt8 ? DType::kInt8 : DType::kFloat16)) {
       return kInt8 ? "takes int8 input only" : "takes float16 input only";
     }
-    if (kStepBytes == 16 && p.c_in > 16) return "packs two offsets a step, c_in is above 16";
-    if (p.kv * sm80_chunks(kShape, p.c_in, sizeof(Tag)) > 65535) return "more than 65535 steps";
+    if (kStepBytes < 64 && p.c_in * static_cast<std::int32_t>(sizeof(Tag)) > kStepBytes) {
+      return "packs several offsets a step, c_in is too large";
+    }
     return nullptr;
   }
   static std::size_t packed_bytes(const ImplicitGemmProblem& problem);

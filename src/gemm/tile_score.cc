@@ -9,14 +9,12 @@ using implicit_gemm::ceil_div;
 using implicit_gemm::Sm80Shape;
 
 constexpr std::int32_t kReservedShared = 1024;  // static shared memory and what the system keeps
-constexpr std::int32_t kTilesPerSm = 8;         // below this, smaller tiles fill the chip better
 constexpr std::int32_t kUnknownRows = 1 << 20;
 
 std::int32_t step_bytes(const ImplicitGemmProblem& p) {
   const auto element = static_cast<std::int32_t>(size_of(p.in_dtype));
   const std::int32_t row = p.c_in * element;
-  if (row <= 16 && element == 1) return 16;
-  return ceil_div(row, 32) % 2 == 0 ? 64 : 32;
+  return row <= 16 ? 16 : (row <= 32 ? 32 : 64);
 }
 
 std::int32_t channels(const ImplicitGemmProblem& p, Sm80Shape shape, std::int32_t shared_bytes) {
@@ -37,7 +35,9 @@ Tile best_tile(const ImplicitGemmProblem& problem, const TileTarget& target) {
   shape.channels = channels(problem, shape, target.shared_bytes);
   const std::int32_t rows = target.max_rows > 0 ? target.max_rows : kUnknownRows;
   const std::int64_t tiles = std::int64_t{ceil_div(rows, 32)} * sm80_slices(shape, problem.c_out);
-  shape.rows = tiles >= std::int64_t{kTilesPerSm} * target.num_sms ? 32 : 16;
+  // Wide tiles of 32 rows need so many registers that few warps remain to hide the gathers.
+  const std::int64_t enough = shape.channels == 16 ? 8 : 24;  // measured on an H200
+  shape.rows = tiles >= enough * target.num_sms ? 32 : 16;
   return {shape.rows, shape.channels,
           shape.step_bytes / static_cast<std::int32_t>(size_of(problem.in_dtype))};
 }

@@ -15,11 +15,11 @@ struct TileTarget {
 };
 
 /// Tile of the tensor-core row for an int8 or float16 problem:
-///   depth     two offsets a step up to 16 int8 channels, else 32 or 64 bytes, whichever pads c_in less
+///   depth     a whole row of up to 16 or 32 bytes (then four or two offsets a step), else 64 bytes of it
 ///   channels  the widest of 64, 32, 16 not above c_out rounded up whose weights stay in shared memory; when
 ///   none
 ///             does, the widest
-///   rows      32 when the chip then still has eight tiles a multiprocessor, else 16
+///   rows      32 when every multiprocessor then still has many tiles (8 of 16 channels, 24 of more), else 16
 Tile best_tile(const ImplicitGemmProblem& problem, const TileTarget& target);
 
 }  // namespace voxgemm

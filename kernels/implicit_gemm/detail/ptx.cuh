@@ -24,19 +24,12 @@ __device__ __forceinline__ void mma_f16(float (&d)[4], const std::uint32_t (&a)[
       : "r"(a[0]), "r"(a[1]), "r"(a[2]), "r"(a[3]), "r"(b0), "r"(b1));
 }
 
-/// Sixteen (eight) bytes of global memory, or zeros when `wanted` is false; nothing is read then.
+/// Sixteen bytes of global memory, or zeros when `wanted` is false; nothing is read then.
 __device__ __forceinline__ void load_16_or_zero(std::uint32_t (&v)[4], const void* from, bool wanted) {
   asm volatile(
       "{\n\t.reg .pred p;\n\tsetp.ne.b32 p, %5, 0;\n\tmov.b32 %0, 0;\n\tmov.b32 %1, 0;\n\tmov.b32 %2, 0;\n\t"
       "mov.b32 %3, 0;\n\t@p ld.global.v4.b32 {%0,%1,%2,%3}, [%4];\n\t}"
       : "=&r"(v[0]), "=&r"(v[1]), "=&r"(v[2]), "=&r"(v[3])
-      : "l"(from), "r"(static_cast<int>(wanted)));
-}
-__device__ __forceinline__ void load_8_or_zero(std::uint32_t (&v)[2], const void* from, bool wanted) {
-  asm volatile(
-      "{\n\t.reg .pred p;\n\tsetp.ne.b32 p, %3, 0;\n\tmov.b32 %0, 0;\n\tmov.b32 %1, 0;\n\t"
-      "@p ld.global.v2.b32 {%0,%1}, [%2];\n\t}"
-      : "=&r"(v[0]), "=&r"(v[1])
       : "l"(from), "r"(static_cast<int>(wanted)));
 }
 

@@ -94,6 +94,8 @@ inline Sm80Args sm80_args(const ImplicitGemmArgs& a, Sm80Shape shape) {
   k.argsort = a.pairs.mask_splits == 1 ? a.pairs.mask_argsort[0] : nullptr;
   k.vector_out = aligned(a.out, a.out_stride * out_size, access) &&
                  (a.residual == nullptr || aligned(a.residual, a.residual_stride * out_size, access));
+  k.vector_pairs = k.argsort == nullptr && aligned(k.pair_fwd, a.pairs.pair_stride * 4, 16) &&
+                   a.pairs.pair_stride >= std::int64_t{ceil_div(k.num_out, shape.rows)} * shape.rows;
   k.activation = a.activation;
   k.out_dtype = a.problem.out_dtype;
   k.scale = a.scale;

@@ -143,7 +143,7 @@ __device__ __forceinline__ void Sm80Tile<Config>::store_block(int first, std::in
   for (int v = 0; v < C::kLaneRows; ++v) {
 #pragma unroll
     for (int half = 0; half < 2; ++half) {
-      const std::int32_t row = row_at(8 * v + 2 * (lane_ & 3) + half);
+      const std::int32_t row = row_at((2 * (lane_ & 3) + half) * C::kLaneRows + v);
       if (row < 0) continue;
       LaneVector<T, kCount> residual{};
       if (has_residual) {

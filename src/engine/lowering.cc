@@ -4,6 +4,7 @@
 
 #include <algorithm>
 
+#include "gemm/tile_rows.h"
 #include "voxgemm/quantize.h"
 
 namespace voxgemm {
@@ -68,20 +69,24 @@ Lowering::Lowering(Context& context, const Network::Impl& net, const ScaleTable&
 void Lowering::add_maps() {
   level_of_sites_.assign(net_.sites.size(), -1);
   pair_map_.assign(net_.maps.size(), -1);
-  std::vector<bool> used(net_.maps.size(), false);
+  std::vector<std::int32_t> widest(net_.maps.size(),
+                                   0);  // channels of each map's readers; 0 = nobody reads it
   for (const FusedNode& fused : fused_) {
     const std::int32_t map = node(fused.main).map;
-    if (map >= 0) used[static_cast<std::size_t>(map)] = true;
+    if (map < 0) continue;
+    std::int32_t& channels = widest[static_cast<std::size_t>(map)];
+    channels = std::max(channels, node(fused.main).channels);
   }
   const SiteSet& input = net_.site_set(0);
   level_of_sites_[0] = engine_.pairs.add_input(input.shape, input.batch_size, input.capacity);
   engine_.levels.push_back({input.shape, input.batch_size, input.capacity});
   for (std::size_t i = 0; i < net_.maps.size(); ++i) {
-    if (!used[i]) continue;
+    if (widest[i] == 0) continue;
     const MapNode& map = net_.maps[i];
     PairOptions options;
     options.forms = 0;
     options.order = options_.order;
+    options.tile_rows = preferred_tile_rows(widest[i]);
     if (map.out_sites != map.in_sites) {
       const SiteSet& sites = net_.site_set(map.out_sites);
       check(sites.capacity > 0, ErrorCode::kInvalidArgument,

@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <limits>
 
+#include "gemm/tile_rows.h"
 #include "voxgemm/context.h"
 #include "voxgemm/implicit_gemm.h"
 
@@ -136,6 +137,13 @@ TEST(ImplicitGemmPlan, PolicyLimitsTheRowAndSaysSo) {
     EXPECT_FALSE(refused.reason.empty()) << refused.name;
     EXPECT_NE(plan.describe().find("refused " + refused.name), std::string::npos) << plan.describe();
   }
+}
+
+TEST(ImplicitGemmPlan, NarrowLayersTakeLongTiles) {
+  EXPECT_EQ(preferred_tile_rows(1), 512);
+  EXPECT_EQ(preferred_tile_rows(16), 512);
+  EXPECT_EQ(preferred_tile_rows(17), 256);
+  EXPECT_EQ(preferred_tile_rows(512), 256);
 }
 
 TEST(ImplicitGemmPlan, TableNamesAreUnique) {

@@ -169,15 +169,15 @@ void bench_row(benchmark::State& state, const Job& job) {
   state.counters["pairs"] = static_cast<double>(layer.pairs->num_pairs());
 }
 
-void bench_peer(benchmark::State& state, const Job& job, std::size_t index) {
+void bench_peer(benchmark::State& state, const Job& job, const Peer& peer) {
   const BenchLayer& layer = layers_of(job.network, job.scene)[job.layer];
-  const Peer peer = make_peers(layer)[index];
   const double macs = static_cast<double>(layer.pairs->num_pairs()) * layer.line.c_in * layer.line.c_out;
-  peer.run();
+  const std::function<void()> run = peer.make(layer);
+  run();
   double fastest = 1e9;
   for (auto _ : state) {
     const double start = thread_seconds();
-    peer.run();
+    run();
     const double seconds = thread_seconds() - start;
     state.SetIterationTime(seconds);
     fastest = std::min(fastest, seconds);
@@ -219,11 +219,10 @@ void register_layer(const Context& context, Job job, const LayerLine& line) {
 }
 
 void register_peers(const Job& job, const std::string& layer) {
-  const char* names[] = {"onednn_int8", "gather_gemm_scatter_f32"};
-  for (std::size_t i = 0; i < 2; ++i) {
+  for (const Peer& peer : all_peers()) {
     const std::string name =
-        std::string("implicit_gemm/") + names[i] + "/" + job.network + "/" + layer + "/" + job.scene + "/t1";
-    benchmark::RegisterBenchmark(name.c_str(), [job, i](benchmark::State& s) { bench_peer(s, job, i); })
+        "implicit_gemm/" + peer.name + "/" + job.network + "/" + layer + "/" + job.scene + "/t1";
+    benchmark::RegisterBenchmark(name.c_str(), [job, peer](benchmark::State& s) { bench_peer(s, job, peer); })
         ->UseManualTime()
         ->Unit(benchmark::kMillisecond);
   }
@@ -237,7 +236,7 @@ void register_all() {
       for (std::size_t i = 0; i < lines.size(); ++i) {
         const Job job{.network = network, .scene = scene, .layer = i};
         register_layer(context, job, lines[i]);
-        if (have_peers()) register_peers(job, lines[i].name);
+        register_peers(job, lines[i].name);
       }
     }
   }

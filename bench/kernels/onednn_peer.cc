@@ -1,4 +1,3 @@
-#include <algorithm>
 #include <cstdlib>
 #include <cstring>
 #include <memory>
@@ -11,7 +10,7 @@ namespace {
 
 using dnnl::memory;
 
-Peer dense_int8(const BenchLayer& layer) {
+std::function<void()> dense_int8(const BenchLayer& layer) {
   const dnnl::engine engine(dnnl::engine::kind::cpu, 0);
   const memory::dim m = layer.pairs->num_pairs();
   const memory::dim k = layer.line.c_in;
@@ -27,76 +26,24 @@ Peer dense_int8(const BenchLayer& layer) {
   const memory dst(pd.dst_desc(), engine);
   std::memset(src.get_data_handle(), 3, pd.src_desc().get_size());
   std::memset(weights.get_data_handle(), 5, pd.weights_desc().get_size());
-  return {"onednn_int8", [=] {
-            product.execute(*stream, {{DNNL_ARG_SRC, src}, {DNNL_ARG_WEIGHTS, weights}, {DNNL_ARG_DST, dst}});
-            stream->wait();
-          }};
-}
-
-// Buffers of the gather - GEMM - scatter way.
-struct GatherState {
-  std::vector<float> in, weights, gathered, product, out;
-  std::vector<std::vector<std::int32_t>> in_rows, out_rows;
-  std::int64_t c_in = 0;
-  std::int64_t c_out = 0;
-
-  void run() {
-    std::fill(out.begin(), out.end(), 0.0F);
-    const auto row_bytes = static_cast<std::size_t>(c_in) * sizeof(float);
-    for (std::size_t k = 0; k < in_rows.size(); ++k) {
-      const auto count = static_cast<std::int64_t>(in_rows[k].size());
-      if (count == 0) continue;
-      for (std::int64_t p = 0; p < count; ++p) {
-        std::memcpy(gathered.data() + p * c_in, in.data() + in_rows[k][static_cast<std::size_t>(p)] * c_in,
-                    row_bytes);
-      }
-      const float* w = weights.data() + static_cast<std::int64_t>(k) * c_in * c_out;
-      dnnl_sgemm('N', 'N', count, c_out, c_in, 1.0F, gathered.data(), c_in, w, c_out, 0.0F, product.data(),
-                 c_out);
-      for (std::int64_t p = 0; p < count; ++p) {
-        float* to = out.data() + out_rows[k][static_cast<std::size_t>(p)] * c_out;
-        const float* from = product.data() + p * c_out;
-        for (std::int64_t n = 0; n < c_out; ++n) to[n] += from[n];
-      }
-    }
-  }
-};
-
-Peer gather_gemm_scatter(const BenchLayer& layer) {
-  const IndicePairsView& view = layer.pairs->view();
-  auto s = std::make_shared<GatherState>();
-  s->c_in = layer.line.c_in;
-  s->c_out = layer.line.c_out;
-  std::size_t longest = 0;
-  for (std::int32_t k = 0; k < view.kv; ++k) {
-    auto& in_rows = s->in_rows.emplace_back();
-    auto& out_rows = s->out_rows.emplace_back();
-    for (std::int32_t i = 0; i < view.num_out; ++i) {
-      const std::int32_t j = view.pair_fwd[k * view.pair_stride + i];
-      if (j < 0) continue;
-      in_rows.push_back(j);
-      out_rows.push_back(i);
-    }
-    longest = std::max(longest, in_rows.size());
-  }
-  const auto elements = [](std::int64_t rows, std::int64_t cols) {
-    return static_cast<std::size_t>(rows * cols);
+  return [=] {
+    product.execute(*stream, {{DNNL_ARG_SRC, src}, {DNNL_ARG_WEIGHTS, weights}, {DNNL_ARG_DST, dst}});
+    stream->wait();
   };
-  s->in.assign(elements(layer.n_in, s->c_in), 0.5F);
-  s->weights.assign(elements(view.kv, s->c_in * s->c_out), 0.25F);
-  s->gathered.resize(longest * static_cast<std::size_t>(s->c_in));
-  s->product.resize(longest * static_cast<std::size_t>(s->c_out));
-  s->out.resize(elements(view.num_out, s->c_out));
-  return {"gather_gemm_scatter_f32", [s] { s->run(); }};
 }
+
+void multiply(std::int64_t m, std::int64_t n, std::int64_t k, const float* a, const float* b, float* c) {
+  dnnl_sgemm('N', 'N', m, n, k, 1.0F, a, k, b, n, 0.0F, c, n);
+}
+
+std::function<void()> gather(const BenchLayer& layer) { return gather_gemm_scatter(layer, multiply); }
 
 }  // namespace
 
-bool have_peers() { return true; }
-
-std::vector<Peer> make_peers(const BenchLayer& layer) {
+void add_onednn_peers(std::vector<Peer>& peers) {
   setenv("OMP_NUM_THREADS", "1", 1);  // read by oneDNN's runtime when it starts
-  return {dense_int8(layer), gather_gemm_scatter(layer)};
+  peers.push_back({"onednn_int8", dense_int8});
+  peers.push_back({"gather_gemm_scatter_f32_onednn", gather});
 }
 
 }  // namespace voxgemm::bench

@@ -3,13 +3,9 @@
 
 namespace voxgemm {
 
-std::int64_t pairs_avx2_count_tiles(const PairsArgs& args, RowRange tiles) noexcept {
-  return args.problem.direct ? count_tiles_body<DirectSource>(args, tiles)
-                             : count_tiles_body<SortedSource>(args, tiles);
-}
-std::int32_t pairs_avx2_fill_tiles(const PairsArgs& args, RowRange tiles, std::int32_t first) noexcept {
-  return args.problem.direct ? fill_tiles_body<DirectSource>(args, tiles, first)
-                             : fill_tiles_body<SortedSource>(args, tiles, first);
+void pairs_avx2_fill_tiles(const PairsArgs& args, RowRange tiles) noexcept {
+  args.problem.direct ? fill_tiles_body<DirectSource>(args, tiles)
+                      : fill_tiles_body<SortedSource>(args, tiles);
 }
 void pairs_avx2_fill_table(const PairsArgs& args, RowRange targets) noexcept {
   args.problem.direct ? fill_table_body<DirectSource>(args, targets)

@@ -183,13 +183,6 @@ void sweep(const Taps& taps, const Source& source, const Block& block, Lists& li
   lists.begin[taps.num_groups] = n;
 }
 
-std::int64_t count_pairs(const Taps& taps, const Lists& lists) {
-  const std::int32_t n = lists.begin[taps.num_groups];
-  std::int64_t pairs = 0;
-  for (std::int32_t i = 0; i < n; ++i) pairs += __builtin_popcount(lists.tag[i] & 0xFFU);
-  return pairs;
-}
-
 // Adds each offset's pairs.
 void count_lists(const Taps& taps, const Lists& lists, std::int32_t* counts) {
   for (std::int32_t g = 0; g < taps.num_groups; ++g) {
@@ -325,22 +318,7 @@ void write_masks(const PairsArgs& a, std::int64_t first, std::int32_t rows, std:
 
 }  // namespace
 
-std::int64_t pairs_avx512_count_tiles(const PairsArgs& a, RowRange tiles) noexcept {
-  const Source source(a.source);
-  const std::int32_t step = block_rows(a.problem.taps);
-  const std::int64_t last = tiles.end * a.tile_rows < a.num_targets ? tiles.end * a.tile_rows : a.num_targets;
-  Lists lists;
-  Block block;
-  std::int64_t pairs = 0;
-  for (std::int64_t i = tiles.begin * a.tile_rows; i < last; i += step) {
-    make_block(a, i, i, static_cast<std::int32_t>(last - i < step ? last - i : step), block);
-    sweep(a.problem.taps, source, block, lists);
-    pairs += count_pairs(a.problem.taps, lists);
-  }
-  return pairs;
-}
-
-std::int32_t pairs_avx512_fill_tiles(const PairsArgs& a, RowRange tiles, std::int32_t first) noexcept {
+void pairs_avx512_fill_tiles(const PairsArgs& a, RowRange tiles) noexcept {
   const Source source(a.source);
   const std::int32_t step = block_rows(a.problem.taps);
   const std::int32_t kv = a.problem.kv;
@@ -359,6 +337,9 @@ std::int32_t pairs_avx512_fill_tiles(const PairsArgs& a, RowRange tiles, std::in
       sweep_rows(i);
       count_lists(a.problem.taps, lists, cursor);
     }
+    std::int32_t pairs = 0;
+    for (std::int32_t k = 0; k < kv; ++k) pairs += cursor[k];
+    std::int32_t first = a.placer.place(a.placer.state, t, pairs);
     for (std::int32_t k = 0; k < kv; ++k) {
       const std::int32_t count = cursor[k];
       a.start[t * kv + k] = cursor[k] = first;
@@ -369,7 +350,6 @@ std::int32_t pairs_avx512_fill_tiles(const PairsArgs& a, RowRange tiles, std::in
       emit(a, source, lists, cursor);
     }
   }
-  return first;
 }
 
 void pairs_avx512_fill_table(const PairsArgs& a, RowRange targets) noexcept {

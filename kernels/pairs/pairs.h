@@ -44,6 +44,14 @@ struct PairsProblem {
   bool direct = false;  // the source index is a bitmap
 };
 
+/// Where the pairs of a tile go. A kernel calls place(state, tile, pairs) once a tile, in ascending order of
+/// the tiles it was given, when the tile's pairs are counted and before the first is written; it returns the
+/// number of pairs of all tiles before, for which it may wait.
+struct TilePlacer {
+  std::int32_t (*place)(void* state, std::int64_t tile, std::int32_t pairs) noexcept = nullptr;
+  void* state = nullptr;
+};
+
 struct PairsArgs {
   PairsProblem problem{};
   CoordIndexRef source{};
@@ -54,6 +62,7 @@ struct PairsArgs {
   std::int32_t* start = nullptr;      // [tiles*kv + 1]
   std::int32_t* in_rows = nullptr;    // [pairs]
   std::uint16_t* out_rows = nullptr;  // [pairs] target - tile*tile_rows
+  TilePlacer placer{};
   // Table form.
   std::int32_t* table = nullptr;  // [kv][table_stride] source row or -1
   std::int64_t table_stride = 0;
@@ -65,11 +74,8 @@ struct PairsKernel {
   std::string_view name;
   Isa isa = Isa::kScalar;
   const char* (*rejects)(const PairsProblem&) = nullptr;
-  // Pairs of the tiles.
-  std::int64_t (*count_tiles)(const PairsArgs&, RowRange tiles) noexcept = nullptr;
-  // Writes start, in_rows and out_rows of the tiles, whose first pair is number `first`; returns one past the
-  // last.
-  std::int32_t (*fill_tiles)(const PairsArgs&, RowRange tiles, std::int32_t first) noexcept = nullptr;
+  // Writes start, in_rows and out_rows of the tiles; start[tiles*kv], the end of the last, is the caller's.
+  void (*fill_tiles)(const PairsArgs&, RowRange tiles) noexcept = nullptr;
   void (*fill_table)(const PairsArgs&, RowRange targets) noexcept = nullptr;
 };
 

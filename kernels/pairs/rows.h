@@ -7,20 +7,16 @@ namespace voxgemm {
 
 inline constexpr std::int32_t kMaxPairOffsets = 343;
 
-std::int64_t pairs_scalar_count_tiles(const PairsArgs& args, RowRange tiles) noexcept;
-std::int32_t pairs_scalar_fill_tiles(const PairsArgs& args, RowRange tiles, std::int32_t first) noexcept;
+void pairs_scalar_fill_tiles(const PairsArgs& args, RowRange tiles) noexcept;
 void pairs_scalar_fill_table(const PairsArgs& args, RowRange targets) noexcept;
 
-std::int64_t pairs_windows_count_tiles(const PairsArgs& args, RowRange tiles) noexcept;
-std::int32_t pairs_windows_fill_tiles(const PairsArgs& args, RowRange tiles, std::int32_t first) noexcept;
+void pairs_windows_fill_tiles(const PairsArgs& args, RowRange tiles) noexcept;
 void pairs_windows_fill_table(const PairsArgs& args, RowRange targets) noexcept;
 
-std::int64_t pairs_avx2_count_tiles(const PairsArgs& args, RowRange tiles) noexcept;
-std::int32_t pairs_avx2_fill_tiles(const PairsArgs& args, RowRange tiles, std::int32_t first) noexcept;
+void pairs_avx2_fill_tiles(const PairsArgs& args, RowRange tiles) noexcept;
 void pairs_avx2_fill_table(const PairsArgs& args, RowRange targets) noexcept;
 
-std::int64_t pairs_avx512_count_tiles(const PairsArgs& args, RowRange tiles) noexcept;
-std::int32_t pairs_avx512_fill_tiles(const PairsArgs& args, RowRange tiles, std::int32_t first) noexcept;
+void pairs_avx512_fill_tiles(const PairsArgs& args, RowRange tiles) noexcept;
 void pairs_avx512_fill_table(const PairsArgs& args, RowRange targets) noexcept;
 
 }  // namespace voxgemm

@@ -36,16 +36,7 @@ void for_each_pair(const PairsArgs& a, std::int64_t target, Visit&& visit) {
 
 }  // namespace
 
-std::int64_t pairs_scalar_count_tiles(const PairsArgs& a, RowRange tiles) noexcept {
-  const std::int64_t end = std::min<std::int64_t>(tiles.end * a.tile_rows, a.num_targets);
-  std::int64_t pairs = 0;
-  for (std::int64_t i = tiles.begin * a.tile_rows; i < end; ++i) {
-    for_each_pair(a, i, [&](std::int32_t, std::int32_t) { ++pairs; });
-  }
-  return pairs;
-}
-
-std::int32_t pairs_scalar_fill_tiles(const PairsArgs& a, RowRange tiles, std::int32_t first) noexcept {
+void pairs_scalar_fill_tiles(const PairsArgs& a, RowRange tiles) noexcept {
   const std::int64_t kv = a.problem.kv;
   std::int32_t cursor[kMaxPairOffsets];
   for (std::int64_t t = tiles.begin; t < tiles.end; ++t) {
@@ -55,6 +46,9 @@ std::int32_t pairs_scalar_fill_tiles(const PairsArgs& a, RowRange tiles, std::in
     for (std::int64_t i = begin; i < end; ++i) {
       for_each_pair(a, i, [&](std::int32_t k, std::int32_t) { ++cursor[k]; });
     }
+    std::int32_t pairs = 0;
+    for (std::int64_t k = 0; k < kv; ++k) pairs += cursor[k];
+    std::int32_t first = a.placer.place(a.placer.state, t, pairs);
     for (std::int64_t k = 0; k < kv; ++k) {
       const std::int32_t count = cursor[k];
       a.start[t * kv + k] = cursor[k] = first;
@@ -68,7 +62,6 @@ std::int32_t pairs_scalar_fill_tiles(const PairsArgs& a, RowRange tiles, std::in
       });
     }
   }
-  return first;
 }
 
 void pairs_scalar_fill_table(const PairsArgs& a, RowRange targets) noexcept {

@@ -20,14 +20,10 @@ const char* takes_all(const PairsProblem& /*problem*/) { return nullptr; }
 
 std::span<const PairsKernel> pairs_kernels() {
   static constexpr std::array<PairsKernel, 4> kRows{{
-      {"avx512_windows", Isa::kAvx512, needs_direct_taps, pairs_avx512_count_tiles, pairs_avx512_fill_tiles,
-       pairs_avx512_fill_table},
-      {"avx2_windows", Isa::kAvx2, needs_taps, pairs_avx2_count_tiles, pairs_avx2_fill_tiles,
-       pairs_avx2_fill_table},
-      {"scalar_windows", Isa::kScalar, needs_taps, pairs_windows_count_tiles, pairs_windows_fill_tiles,
-       pairs_windows_fill_table},
-      {"scalar", Isa::kScalar, takes_all, pairs_scalar_count_tiles, pairs_scalar_fill_tiles,
-       pairs_scalar_fill_table},
+      {"avx512_windows", Isa::kAvx512, needs_direct_taps, pairs_avx512_fill_tiles, pairs_avx512_fill_table},
+      {"avx2_windows", Isa::kAvx2, needs_taps, pairs_avx2_fill_tiles, pairs_avx2_fill_table},
+      {"scalar_windows", Isa::kScalar, needs_taps, pairs_windows_fill_tiles, pairs_windows_fill_table},
+      {"scalar", Isa::kScalar, takes_all, pairs_scalar_fill_tiles, pairs_scalar_fill_table},
   }};
   return kRows;
 }

@@ -156,9 +156,8 @@ std::int32_t block_rows(const Taps& taps) {
 
 // Lists every non-empty window of the block; returns its pairs.
 template <typename Source>
-std::int64_t sweep(const Taps& taps, const Source& source, const Block& block, Lists& lists) {
+void sweep(const Taps& taps, const Source& source, const Block& block, Lists& lists) {
   std::int32_t n = 0;
-  std::int64_t pairs = 0;
   for (std::int32_t f = 0; f < taps.phases; ++f) {
     for (std::int32_t g = taps.phase_begin[f]; g < taps.phase_begin[f + 1]; ++g) {
       lists.begin[g] = n;
@@ -169,12 +168,10 @@ std::int64_t sweep(const Taps& taps, const Source& source, const Block& block, L
         const std::uint32_t bits = source.window(key) & window;
         lists.entry[n] = {key, bits | block.tag[i]};
         n += bits != 0 ? 1 : 0;
-        pairs += __builtin_popcount(bits);
       }
     }
   }
   lists.begin[taps.num_groups] = n;
-  return pairs;
 }
 
 // Adds each offset's pairs.
@@ -250,22 +247,7 @@ void scatter(const PairsArgs& a, std::int64_t first, const Source& source, const
 }
 
 template <typename Source>
-std::int64_t count_tiles_body(const PairsArgs& a, RowRange tiles) {
-  const Source source(a.source);
-  const std::int32_t step = block_rows(a.problem.taps);
-  const std::int64_t last = tiles.end * a.tile_rows < a.num_targets ? tiles.end * a.tile_rows : a.num_targets;
-  Lists lists;
-  Block block;
-  std::int64_t pairs = 0;
-  for (std::int64_t i = tiles.begin * a.tile_rows; i < last; i += step) {
-    make_block(a, i, i, static_cast<std::int32_t>(last - i < step ? last - i : step), block);
-    pairs += sweep(a.problem.taps, source, block, lists);
-  }
-  return pairs;
-}
-
-template <typename Source>
-std::int32_t fill_tiles_body(const PairsArgs& a, RowRange tiles, std::int32_t first) {
+void fill_tiles_body(const PairsArgs& a, RowRange tiles) {
   const Source source(a.source);
   const std::int32_t step = block_rows(a.problem.taps);
   const std::int32_t kv = a.problem.kv;
@@ -284,6 +266,9 @@ std::int32_t fill_tiles_body(const PairsArgs& a, RowRange tiles, std::int32_t fi
       sweep_rows(i);
       count_lists(a.problem.taps, lists, cursor);
     }
+    std::int32_t pairs = 0;
+    for (std::int32_t k = 0; k < kv; ++k) pairs += cursor[k];
+    std::int32_t first = a.placer.place(a.placer.state, t, pairs);
     for (std::int32_t k = 0; k < kv; ++k) {
       const std::int32_t count = cursor[k];
       a.start[t * kv + k] = cursor[k] = first;
@@ -294,7 +279,6 @@ std::int32_t fill_tiles_body(const PairsArgs& a, RowRange tiles, std::int32_t fi
       emit(a, source, lists, cursor);
     }
   }
-  return first;
 }
 
 template <typename Source>

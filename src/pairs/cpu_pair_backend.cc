@@ -7,36 +7,20 @@
 #include <array>
 #include <bit>
 #include <cstring>
+#include <memory>
 #include <utility>
 #include <vector>
 
 #include "core/context_impl.h"
-#include "core/parallel.h"
 #include "kernels/coord_index/coord_index.h"
-#include "kernels/mask_sort/mask_sort.h"
 #include "kernels/pairs/pairs.h"
 #include "pairs/cpu_pair_layout.h"
+#include "pairs/cpu_pair_tasks.h"
 
 namespace voxgemm {
 namespace {
 
 using namespace cpu_pairs;  // NOLINT: the other half of this file
-
-constexpr std::int64_t kTableGrain = 2048;  // rows of a parallel step
-constexpr std::int64_t kTileGrain = 8;      // tiles of a parallel step, at least
-constexpr std::int64_t kMaxChunks = 64;     // parallel steps of one map
-
-// Offsets [lo, hi) of split j: sizes as even as can be, larger ones first.
-std::array<std::int32_t, 2> split_range(std::int32_t kv, std::int32_t splits, std::int32_t j) {
-  const std::int32_t size = kv / splits;
-  const std::int32_t extra = kv % splits;
-  const std::int32_t lo = j * size + std::min(j, extra);
-  return {lo, lo + size + (j < extra ? 1 : 0)};
-}
-
-bool has_pattern_key(const ConvGeometry& g) {
-  return g.kind == ConvKind::kSubm && g.kernel_size == Dims{3, 3, 3};
-}
 
 class CpuPairBackend final : public PairBackend {
  public:
@@ -66,7 +50,7 @@ Status CpuPairBackend::prepare(Context& /*context*/, Workspace workspace) const 
   }
   for (std::size_t l = 0; l < layout_.levels().size(); ++l) {
     const LevelMemory m = layout_.level_memory(static_cast<std::int32_t>(l), workspace);
-    *m.state = {};
+    std::construct_at(m.state);
     m.state->indices = m.indices;
     if (!layout_.levels()[l].kernel->direct) continue;
     std::memset(m.index.words, 0,
@@ -80,79 +64,6 @@ Status CpuPairBackend::prepare(Context& /*context*/, Workspace workspace) const 
     if (m.tiles_bwd.start != nullptr) m.tiles_bwd.start[0] = 0;
   }
   return {};
-}
-
-// Tile pairs of one direction. With more threads, each chunk of tiles is counted first, so that it knows
-// where its pairs begin; the bytes are the same.
-void build_tiles(const Context& context, const PairsKernel& kernel, PairsArgs args,
-                 const TileMemory& memory) {
-  args.start = memory.start;
-  args.in_rows = memory.in_rows;
-  args.out_rows = memory.out_rows;
-  const std::int64_t tiles = tiles_of(args.num_targets, args.tile_rows);
-  const std::int64_t chunks = std::min(kMaxChunks, (tiles + kTileGrain - 1) / kTileGrain);
-  std::int32_t end = 0;
-  if (context.threads() == 1 || chunks < 2) {
-    end = kernel.fill_tiles(args, {0, tiles}, 0);
-  } else {
-    std::array<std::int32_t, kMaxChunks> first{};
-    const auto chunk = [&](std::int64_t c) { return RowRange{tiles * c / chunks, tiles * (c + 1) / chunks}; };
-    parallel_for(context, 0, chunks, 1, [&](std::int64_t b, std::int64_t e) {
-      for (std::int64_t c = b; c < e; ++c) {
-        first[static_cast<std::size_t>(c)] = static_cast<std::int32_t>(kernel.count_tiles(args, chunk(c)));
-      }
-    });
-    for (std::int64_t c = 0; c < chunks; ++c) end += std::exchange(first[static_cast<std::size_t>(c)], end);
-    parallel_for(context, 0, chunks, 1, [&](std::int64_t b, std::int64_t e) {
-      for (std::int64_t c = b; c < e; ++c)
-        kernel.fill_tiles(args, chunk(c), first[static_cast<std::size_t>(c)]);
-    });
-  }
-  args.start[tiles * args.problem.kv] = end;
-}
-
-void build_table(const Context& context, const PairsKernel& kernel, PairsArgs args, std::int32_t* table,
-                 std::int64_t stride, std::uint32_t* mask) {
-  args.table = table;
-  args.table_stride = stride;
-  args.mask = mask;
-  parallel_for(context, 0, args.num_targets, kTableGrain, [&](std::int64_t b, std::int64_t e) {
-    kernel.fill_table(args, {b, e});
-  });
-}
-
-void build_forms(const Context& context, const MapChoice& map, const MapMemory& memory, const LevelMemory& in,
-                 const LevelMemory& out) {
-  const auto args_of = [&](const Direction& direction, const LevelMemory& targets,
-                           const LevelMemory& sources) {
-    PairsArgs args;
-    args.problem = direction.problem(map.kv, targets.index.grid.ndim, sources.index.summary != nullptr);
-    args.source = sources.index;
-    args.targets = targets.state->indices;
-    args.num_targets = targets.state->n;
-    args.tile_rows = map.tile_rows;
-    return args;
-  };
-  const PairsArgs forward = args_of(map.forward, out, in);
-  const PairsArgs backward = args_of(map.backward, in, out);
-  if (memory.tiles.start != nullptr) build_tiles(context, *map.forward.kernel, forward, memory.tiles);
-  if (memory.tiles_bwd.start != nullptr)
-    build_tiles(context, *map.backward.kernel, backward, memory.tiles_bwd);
-  if (memory.pair_bwd != nullptr) {
-    build_table(context, *map.backward.kernel, backward, memory.pair_bwd, stride_of(map.in_capacity),
-                nullptr);
-  }
-  if (memory.pair_fwd == nullptr) return;
-  build_table(context, *map.forward.kernel, forward, memory.pair_fwd, stride_of(map.out_capacity),
-              memory.mask);
-  const PairOptions& options = map.plan.options;
-  if (options.order == RowOrder::kNone) return;
-  for (std::int32_t j = 0; j < options.mask_splits; ++j) {
-    const auto [lo, hi] = split_range(map.kv, options.mask_splits, j);
-    mask_sort({memory.mask, forward.num_targets, map.mask_words, lo, hi,
-               options.order == RowOrder::kPatternKey && has_pattern_key(map.plan.geometry),
-               memory.argsort[static_cast<std::size_t>(j)], memory.sort_scratch});
-  }
 }
 
 Status CpuPairBackend::run(Context& context, const std::int32_t* indices, std::int32_t n,
@@ -173,26 +84,14 @@ Status CpuPairBackend::run(Context& context, const std::int32_t* indices, std::i
   input.state->indices = indices;
   input.state->n = input.index.state->count;
 
-  for (std::size_t i = 0; i < layout_.maps().size(); ++i) {
-    const MapChoice& map = layout_.maps()[i];
-    if (map.plan.out_level == map.plan.in_level) continue;
-    const LevelMemory from = layout_.level_memory(map.plan.in_level, workspace);
-    const LevelMemory to = layout_.level_memory(map.plan.out_level, workspace);
-    const CoordIndexKernel& kernel = *layout_.levels()[static_cast<std::size_t>(map.plan.out_level)].kernel;
-    kernel.insert_reached(to.index, from.index, map.backward.relation);
-    kernel.write_sites(to.index, to.indices);
-    to.state->indices = to.indices;
-    to.state->n = to.index.state->count;
-    if (to.index.state->wanted > to.index.capacity && result.ok()) {
-      result = {ErrorCode::kCapacity, static_cast<std::int32_t>(i), to.index.state->wanted,
-                to.index.capacity};
-    }
-  }
+  run_tasks(context, layout_, workspace);
   for (std::size_t i = 0; i < layout_.maps().size(); ++i) {
     const MapPlan& plan = layout_.maps()[i].plan;
-    build_forms(context, layout_.maps()[i], layout_.map_memory(static_cast<std::int32_t>(i), workspace),
-                layout_.level_memory(plan.in_level, workspace),
-                layout_.level_memory(plan.out_level, workspace));
+    if (plan.out_level == plan.in_level || !result.ok()) continue;
+    const CoordIndexRef index = layout_.level_memory(plan.out_level, workspace).index;
+    if (index.state->wanted > index.capacity) {
+      result = {ErrorCode::kCapacity, static_cast<std::int32_t>(i), index.state->wanted, index.capacity};
+    }
   }
   for (std::size_t l = 0; l < layout_.levels().size(); ++l) {
     layout_.levels()[l].kernel->clear(layout_.level_memory(static_cast<std::int32_t>(l), workspace).index);

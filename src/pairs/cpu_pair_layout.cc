@@ -50,7 +50,29 @@ CpuPairLayout::CpuPairLayout(const Context& context, PairPlan plan, std::size_t 
     map_offset_.push_back(carver.used());
     carve_map(carver, map);
   }
+  list_tasks();
+  tasks_offset_ = carver.used();
+  carver.take<TaskState>(static_cast<std::int64_t>(tasks_.size()));
   workspace_bytes_ = carver.used();
+}
+
+// Levels first: everything else waits for them.
+void CpuPairLayout::list_tasks() {
+  const auto maps = static_cast<std::int32_t>(maps_.size());
+  for (std::int32_t i = 0; i < maps; ++i) {
+    const MapPlan& plan = maps_[static_cast<std::size_t>(i)].plan;
+    if (plan.out_level != plan.in_level) tasks_.push_back({TaskKind::kSites, i});
+  }
+  for (std::int32_t i = 0; i < maps; ++i) {
+    const PairForms forms = maps_[static_cast<std::size_t>(i)].plan.options.forms;
+    const auto add = [&](PairForm form, TaskKind kind) {
+      if ((forms & form) != 0) tasks_.push_back({kind, i});
+    };
+    add(kTilePairs, TaskKind::kTiles);
+    add(kTilePairsBackward, TaskKind::kTilesBackward);
+    add(kPairBackward, TaskKind::kTableBackward);
+    add(kPairTable, TaskKind::kTable);
+  }
 }
 
 // What the maps that look rows up in the level need around it.
@@ -187,6 +209,11 @@ LevelMemory CpuPairLayout::level_memory(std::int32_t level, Workspace workspace)
   const auto at = static_cast<std::size_t>(level);
   Carver carver(workspace.subspan(level_offset_[at]));
   return carve_level(carver, levels_[at]);
+}
+
+TaskState* CpuPairLayout::task_states(Workspace workspace) const noexcept {
+  Carver carver(workspace.subspan(tasks_offset_));
+  return carver.take<TaskState>(static_cast<std::int64_t>(tasks_.size()));
 }
 
 MapMemory CpuPairLayout::map_memory(std::int32_t map, Workspace workspace) const noexcept {

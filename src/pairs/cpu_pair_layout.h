@@ -4,7 +4,9 @@
 
 #include <algorithm>
 #include <array>
+#include <atomic>
 #include <cstdint>
+#include <span>
 #include <string>
 #include <vector>
 
@@ -23,6 +25,23 @@ struct LevelState {
   const std::int32_t* indices = nullptr;
   std::int32_t n = 0;
   CoordIndexState index{};
+  std::atomic<std::int32_t> ready{0};  // within a run: the members above and the indices stand
+};
+
+enum class TaskKind : std::uint8_t { kSites, kTiles, kTilesBackward, kTable, kTableBackward };
+
+/// Part of the work of a run: the output level of a map, or one form of it.
+struct PairTask {
+  TaskKind kind = TaskKind::kSites;
+  std::int32_t map = 0;
+};
+
+/// How far a task is. Its units (all sites, one tile, some rows of a table) are taken in ascending order.
+struct alignas(64) TaskState {
+  std::atomic<std::int64_t> taken{0};
+  std::atomic<std::int64_t> done{0};
+  std::atomic<std::int32_t> exhausted{0};
+  std::atomic<std::uint64_t> placed{0};  // tiles with a place << 32 | pairs of these tiles
 };
 
 struct LevelMemory {
@@ -95,6 +114,9 @@ class CpuPairLayout {
   [[nodiscard]] const std::vector<LevelChoice>& levels() const { return levels_; }
   [[nodiscard]] const std::vector<MapChoice>& maps() const { return maps_; }
   [[nodiscard]] std::size_t workspace_bytes() const { return workspace_bytes_; }
+  /// Most urgent first.
+  [[nodiscard]] std::span<const PairTask> tasks() const { return tasks_; }
+  [[nodiscard]] TaskState* task_states(Workspace workspace) const noexcept;
   [[nodiscard]] LevelMemory level_memory(std::int32_t level, Workspace workspace) const noexcept;
   [[nodiscard]] MapMemory map_memory(std::int32_t map, Workspace workspace) const noexcept;
 
@@ -102,6 +124,7 @@ class CpuPairLayout {
   [[nodiscard]] Halo level_halo(std::int32_t level) const;
   void choose_level(const Context& context, std::int32_t level, std::size_t max_bitmap_bytes);
   void choose_map(const Context& context, const MapPlan& plan);
+  void list_tasks();
   LevelMemory carve_level(Carver& carver, const LevelChoice& level) const noexcept;
   MapMemory carve_map(Carver& carver, const MapChoice& map) const noexcept;
 
@@ -110,6 +133,8 @@ class CpuPairLayout {
   std::vector<MapChoice> maps_;
   std::vector<std::size_t> level_offset_;  // bytes into the workspace
   std::vector<std::size_t> map_offset_;
+  std::vector<PairTask> tasks_;
+  std::size_t tasks_offset_ = 0;
   std::size_t workspace_bytes_ = 0;
 };
 

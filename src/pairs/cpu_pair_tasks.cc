@@ -1,0 +1,229 @@
+#include "pairs/cpu_pair_tasks.h"
+
+#include <algorithm>
+#include <memory>
+#include <thread>
+
+#include "core/parallel.h"
+#include "kernels/mask_sort/mask_sort.h"
+
+namespace voxgemm::cpu_pairs {
+namespace {
+
+constexpr std::int64_t kTableRows = 2048;   // rows of a unit of a table
+constexpr std::int32_t kSpins = 256;        // looks at a flag before the processor is offered to others
+constexpr std::int64_t kUnitsPerLook = 16;  // units of one task before a thread looks for a more urgent one
+
+bool has_pattern_key(const ConvGeometry& g) {
+  return g.kind == ConvKind::kSubm && g.kernel_size == Dims{3, 3, 3};
+}
+
+class Waiter {
+ public:
+  void pause() noexcept {
+    if (++looks_ > kSpins) std::this_thread::yield();
+  }
+
+ private:
+  std::int32_t looks_ = 0;
+};
+
+// Pairs of a tile begin where those of the tile before it end. Threads take tiles in order and count a tile
+// before they wait, so the one waited for is being counted.
+std::int32_t place_tile(void* state, std::int64_t tile, std::int32_t pairs) noexcept {
+  std::atomic<std::uint64_t>& placed = static_cast<TaskState*>(state)->placed;
+  std::uint64_t seen = placed.load(std::memory_order_relaxed);
+  for (Waiter waiter; seen >> 32 != static_cast<std::uint64_t>(tile);) {
+    waiter.pause();
+    seen = placed.load(std::memory_order_relaxed);
+  }
+  const auto first = static_cast<std::uint32_t>(seen);
+  placed.store(static_cast<std::uint64_t>(tile + 1) << 32 | (first + static_cast<std::uint32_t>(pairs)),
+               std::memory_order_relaxed);
+  return static_cast<std::int32_t>(first);
+}
+
+bool is_backward(const PairTask& task) {
+  return task.kind == TaskKind::kTilesBackward || task.kind == TaskKind::kTableBackward;
+}
+
+bool makes_tiles(const PairTask& task) {
+  return task.kind == TaskKind::kTiles || task.kind == TaskKind::kTilesBackward;
+}
+
+class TaskRunner {
+ public:
+  TaskRunner(const CpuPairLayout& layout, Workspace workspace) noexcept
+      : layout_(layout), workspace_(workspace), states_(layout.task_states(workspace)) {}
+
+  // Takes units until none is left to take; waits while others make the levels that the rest needs.
+  void work() const noexcept {
+    Waiter waiter;
+    for (;;) {
+      bool waiting = false;
+      if (run_first(waiting)) {
+        waiter = {};
+      } else if (waiting) {
+        waiter.pause();
+      } else {
+        return;
+      }
+    }
+  }
+
+ private:
+  // Runs a unit of the first task that has one. False when there is none now; `waiting`: but there will be.
+  bool run_first(bool& waiting) const noexcept {
+    const auto tasks = layout_.tasks();
+    for (std::size_t i = 0; i < tasks.size(); ++i) {
+      TaskState& state = states_[i];
+      if (state.exhausted.load(std::memory_order_relaxed) != 0) continue;
+      if (!ready(tasks[i])) {
+        waiting = true;
+        continue;
+      }
+      if (run_units(tasks[i], state)) return true;
+    }
+    return false;
+  }
+
+  // Takes and runs up to kUnitsPerLook units. False when there was none.
+  bool run_units(const PairTask& task, TaskState& state) const noexcept {
+    const std::int64_t units = units_of(task);
+    PairsArgs args;
+    bool some = false;
+    for (std::int64_t i = 0; i < kUnitsPerLook; ++i) {
+      const std::int64_t unit = state.taken.fetch_add(1, std::memory_order_relaxed);
+      if (unit + 1 >= units) state.exhausted.store(1, std::memory_order_relaxed);
+      if (unit >= units) return some;
+      if (!some) args = args_of(task, state);
+      some = true;
+      run_unit(task, args, unit);
+      if (state.done.fetch_add(1, std::memory_order_acq_rel) + 1 == units) finish(task);
+    }
+    return some;
+  }
+
+  [[nodiscard]] bool level_ready(std::int32_t level) const noexcept {
+    return layout_.levels()[static_cast<std::size_t>(level)].input ||
+           level_memory(level).state->ready.load(std::memory_order_acquire) != 0;
+  }
+  [[nodiscard]] bool ready(const PairTask& task) const noexcept {
+    const MapPlan& plan = map_of(task).plan;
+    if (!level_ready(plan.in_level)) return false;
+    return task.kind == TaskKind::kSites || level_ready(plan.out_level);
+  }
+  [[nodiscard]] std::int64_t units_of(const PairTask& task) const noexcept {
+    const MapChoice& map = map_of(task);
+    if (task.kind == TaskKind::kSites) return 1;
+    const std::int32_t rows =
+        level_memory(is_backward(task) ? map.plan.in_level : map.plan.out_level).state->n;
+    if (makes_tiles(task)) return tiles_of(rows, map.tile_rows);
+    return (rows + kTableRows - 1) / kTableRows;
+  }
+
+  void run_unit(const PairTask& task, const PairsArgs& args, std::int64_t unit) const noexcept {
+    const MapChoice& map = map_of(task);
+    if (task.kind == TaskKind::kSites) return make_sites(map);
+    const PairsKernel& kernel = *(is_backward(task) ? map.backward : map.forward).kernel;
+    if (makes_tiles(task)) return kernel.fill_tiles(args, {unit, unit + 1});
+    const std::int64_t end = std::min<std::int64_t>((unit + 1) * kTableRows, args.num_targets);
+    kernel.fill_table(args, {unit * kTableRows, end});
+  }
+
+  // What follows the last unit of a task.
+  void finish(const PairTask& task) const noexcept {
+    const MapChoice& map = map_of(task);
+    const PairOptions& options = map.plan.options;
+    if (task.kind != TaskKind::kTable || options.order == RowOrder::kNone) return;
+    const MapMemory memory = layout_.map_memory(task.map, workspace_);
+    for (std::int32_t j = 0; j < options.mask_splits; ++j) {
+      const auto [lo, hi] = split_range(map.kv, options.mask_splits, j);
+      mask_sort({memory.mask, level_memory(map.plan.out_level).state->n, map.mask_words, lo, hi,
+                 options.order == RowOrder::kPatternKey && has_pattern_key(map.plan.geometry),
+                 memory.argsort[static_cast<std::size_t>(j)], memory.sort_scratch});
+    }
+  }
+
+  void make_sites(const MapChoice& map) const noexcept {
+    const LevelMemory from = level_memory(map.plan.in_level);
+    const LevelMemory to = level_memory(map.plan.out_level);
+    const CoordIndexKernel& kernel = *layout_.levels()[static_cast<std::size_t>(map.plan.out_level)].kernel;
+    kernel.insert_reached(to.index, from.index, map.backward.relation);
+    kernel.write_sites(to.index, to.indices);
+    to.state->indices = to.indices;
+    to.state->n = to.index.state->count;
+    to.state->ready.store(1, std::memory_order_release);
+  }
+
+  [[nodiscard]] PairsArgs args_of(const PairTask& task, TaskState& state) const noexcept {
+    PairsArgs args;
+    if (task.kind == TaskKind::kSites) return args;
+    const bool backward = is_backward(task);
+    const MapChoice& map = map_of(task);
+    const LevelMemory targets = level_memory(backward ? map.plan.in_level : map.plan.out_level);
+    const LevelMemory sources = level_memory(backward ? map.plan.out_level : map.plan.in_level);
+    args.problem = (backward ? map.backward : map.forward)
+                       .problem(map.kv, targets.index.grid.ndim, sources.index.summary != nullptr);
+    args.source = sources.index;
+    args.targets = targets.state->indices;
+    args.num_targets = targets.state->n;
+    const MapMemory memory = layout_.map_memory(task.map, workspace_);
+    if (makes_tiles(task)) {
+      const TileMemory& tiles = backward ? memory.tiles_bwd : memory.tiles;
+      args.tile_rows = map.tile_rows;
+      args.start = tiles.start;
+      args.in_rows = tiles.in_rows;
+      args.out_rows = tiles.out_rows;
+      args.placer = {place_tile, &state};
+    } else {
+      args.table = backward ? memory.pair_bwd : memory.pair_fwd;
+      args.table_stride = stride_of(backward ? map.in_capacity : map.out_capacity);
+      args.mask = backward ? nullptr : memory.mask;
+    }
+    return args;
+  }
+  [[nodiscard]] const MapChoice& map_of(const PairTask& task) const noexcept {
+    return layout_.maps()[static_cast<std::size_t>(task.map)];
+  }
+  [[nodiscard]] LevelMemory level_memory(std::int32_t level) const noexcept {
+    return layout_.level_memory(level, workspace_);
+  }
+
+  const CpuPairLayout& layout_;
+  Workspace workspace_;
+  TaskState* states_;
+};
+
+}  // namespace
+
+std::array<std::int32_t, 2> split_range(std::int32_t kv, std::int32_t splits, std::int32_t j) {
+  const std::int32_t size = kv / splits;
+  const std::int32_t extra = kv % splits;
+  const std::int32_t lo = j * size + std::min(j, extra);
+  return {lo, lo + size + (j < extra ? 1 : 0)};
+}
+
+void run_tasks(const Context& context, const CpuPairLayout& layout, Workspace workspace) noexcept {
+  const auto tasks = layout.tasks();
+  TaskState* const states = layout.task_states(workspace);
+  for (std::size_t i = 0; i < tasks.size(); ++i) std::construct_at(states + i);
+  for (std::size_t l = 0; l < layout.levels().size(); ++l) {
+    layout.level_memory(static_cast<std::int32_t>(l), workspace).state->ready.store(0);
+  }
+  const TaskRunner runner(layout, workspace);
+  parallel_for(context, 0, context.threads(), 1, [&](std::int64_t begin, std::int64_t end) {
+    for (std::int64_t i = begin; i < end; ++i) runner.work();
+  });
+  for (std::size_t i = 0; i < tasks.size(); ++i) {
+    const bool forward = tasks[i].kind == TaskKind::kTiles;
+    if (!forward && tasks[i].kind != TaskKind::kTilesBackward) continue;
+    const MapChoice& map = layout.maps()[static_cast<std::size_t>(tasks[i].map)];
+    const MapMemory memory = layout.map_memory(tasks[i].map, workspace);
+    const std::uint64_t placed = states[i].placed.load(std::memory_order_relaxed);
+    (forward ? memory.tiles : memory.tiles_bwd).start[static_cast<std::int64_t>(placed >> 32) * map.kv] =
+        static_cast<std::int32_t>(placed & 0xFFFFFFFFU);
+  }
+}
+
+}  // namespace voxgemm::cpu_pairs

@@ -38,12 +38,19 @@ struct ScatterDenseKernel {
   Isa isa = Isa::kScalar;
   // CPU: rows [range.begin, range.end) into an array that is zero. CUDA: called once; also writes the zeros.
   void (*run)(const ScatterDenseArgs&, RowRange, Exec) noexcept = nullptr;
+  // CPU, or null: strips that run_ordered() cuts the array into, 0 when it does not take the problem; and
+  // strips [range.begin, range.end) written past the caches, zeros included. All rows lie inside and ascend
+  // in (b, spatial axes).
+  std::int64_t (*ordered_strips)(const ScatterDenseArgs&) noexcept = nullptr;
+  void (*run_ordered)(const ScatterDenseArgs&, RowRange) noexcept = nullptr;
 };
 
 /// Best first; the last CPU row is scalar.
 std::span<const ScatterDenseKernel> scatter_dense_kernels();
 
 void scalar_scatter_dense(const ScatterDenseArgs&, RowRange, Exec) noexcept;
+std::int64_t avx512_scatter_strips(const ScatterDenseArgs&) noexcept;
+void avx512_scatter_ordered(const ScatterDenseArgs&, RowRange strips) noexcept;
 void sm80_scatter_dense(const ScatterDenseArgs&, RowRange, Exec) noexcept;
 
 }  // namespace voxgemm

@@ -9,6 +9,8 @@ constexpr auto kScatterDenseKernels = std::to_array<ScatterDenseKernel>({
 #ifdef VOXGEMM_WITH_CUDA
     {"sm80_scatter_dense", Isa::kSm80, sm80_scatter_dense},
 #endif
+    {"avx512_scatter_dense", Isa::kAvx512, scalar_scatter_dense, avx512_scatter_strips,
+     avx512_scatter_ordered},
     {"scalar_scatter_dense", Isa::kScalar, scalar_scatter_dense},
 });
 

@@ -12,6 +12,44 @@ std::int64_t dense_elements(const Dims& spatial_shape, std::int32_t batch_size, 
   return spatial_shape.product() * batch_size * channels;
 }
 
+namespace {
+
+// Smaller arrays had better stay in the caches for whoever reads them.
+constexpr std::int64_t kStreamBytes = std::int64_t{4} << 20;
+
+// Whether every row lies inside and the rows ascend in (batch, axes).
+bool is_ordered(const ScatterDenseArgs& a) {
+  std::int64_t last = -1;
+  const std::int32_t* index = a.indices;
+  for (std::int32_t r = 0; r < a.rows; ++r, index += 1 + a.ndim) {
+    bool inside = static_cast<std::uint32_t>(index[0]) < static_cast<std::uint32_t>(a.batch_size);
+    std::int64_t key = index[0];
+    for (std::int32_t axis = 0; axis < a.ndim; ++axis) {
+      const std::int32_t extent = a.spatial_shape[axis];
+      inside &= static_cast<std::uint32_t>(index[1 + axis]) < static_cast<std::uint32_t>(extent);
+      key = key * extent + index[1 + axis];
+    }
+    if (!inside || key <= last) return false;
+    last = key;
+  }
+  return true;
+}
+
+// Writes large arrays in one pass where a row can. False: not this problem.
+bool stream(const Context& context, const ScatterDenseArgs& args, std::int64_t bytes) {
+  if (bytes < kStreamBytes) return false;
+  const ScatterDenseKernel* row = pick_kernel(context, scatter_dense_kernels());
+  if (row == nullptr || row->ordered_strips == nullptr) return false;
+  const std::int64_t strips = row->ordered_strips(args);
+  if (strips == 0 || !is_ordered(args)) return false;
+  parallel_for(context, 0, strips, 1, [&](std::int64_t begin, std::int64_t end) {
+    row->run_ordered(args, {begin, end});
+  });
+  return true;
+}
+
+}  // namespace
+
 Status scatter_dense(Context& context, const SparseTensorView& in, DenseLayout layout, void* out) noexcept {
   FeatureView features = in.features;
   features.rows = in.num_voxels;
@@ -45,6 +83,7 @@ Status scatter_dense(Context& context, const SparseTensorView& in, DenseLayout l
                               .bad_row = cpu ? &bad_row : nullptr};
   if (cpu) {
     const std::int64_t bytes = element * dense_elements(in.spatial_shape, in.batch_size, features.channels);
+    if (stream(context, args, bytes)) return {};
     constexpr std::int64_t kZeroGrain = 1 << 20;
     parallel_for(context, 0, bytes, kZeroGrain, [&](std::int64_t begin, std::int64_t end) {
       std::memset(static_cast<std::byte*>(out) + begin, 0, static_cast<std::size_t>(end - begin));

@@ -1,6 +1,7 @@
 // Proves: every element of the dense array is what the layout's definition says, zero elsewhere, for 1 to 4
-// axes, both layouts, every element size, any number of threads and every row of the table; rows outside are
-// reported by number and write nothing.
+// axes, both layouts, every element size, any number of threads and every row of the table, for rows in
+// ascending and in any order, and for any alignment of the array; rows outside are reported by number and
+// write nothing.
 #include "kernels/scatter_dense/scatter_dense.h"
 
 #include <gtest/gtest.h>
@@ -24,10 +25,12 @@ struct Scene {
   std::int32_t n;
   std::vector<std::int32_t> indices;
 
-  Scene(Dims s, std::int32_t b, std::int32_t rows, unsigned seed) : shape(s), batch(b), n(rows) {
+  Scene(Dims s, std::int32_t b, std::int32_t rows, unsigned seed, bool ascending = false)
+      : shape(s), batch(b), n(rows) {
     std::vector<std::int32_t> keys(static_cast<std::size_t>(shape.product() * batch));
     std::iota(keys.begin(), keys.end(), 0);
     std::shuffle(keys.begin(), keys.end(), std::mt19937(seed));
+    if (ascending) std::sort(keys.begin(), keys.begin() + rows);
     for (std::int32_t r = 0; r < n; ++r) {
       std::vector<std::int32_t> row(static_cast<std::size_t>(1 + shape.ndim));
       std::int64_t key = keys[static_cast<std::size_t>(r)];
@@ -106,6 +109,47 @@ TEST(ScatterDense, MatchesTheDefinition) {
 
 TEST(ScatterDense, LargeSceneOnSeveralThreads) {
   check_scene<std::int8_t>(Scene({2, 96, 100}, 2, 9000, 7), 64);
+  check_scene<float>(Scene({2, 96, 100}, 2, 9000, 7), 32);
+  check_scene<float>(Scene({2, 96, 100}, 2, 9000, 7, true), 32);
+  check_scene<std::int8_t>(Scene({2, 96, 100}, 2, 9000, 7, true), 120);
+}
+
+// Rows that stream, called for every place that an array can have in a line of 64 bytes.
+TEST(ScatterDense, OrderedRowsAtAnyAlignment) {
+  for (const ScatterDenseKernel& row : scatter_dense_kernels()) {
+    if (row.run_ordered == nullptr || !Context({.threads = 1}).supports(row.isa)) continue;
+    for (const Scene& s : {Scene({3, 8, 10}, 2, 200, 3, true), Scene({64}, 2, 60, 4, true),
+                           Scene({2, 2, 4, 60}, 1, 333, 5, true), Scene({40, 32}, 1, 0, 6, true)}) {
+      const std::int32_t channels = 19;
+      Matrix<float> features(s.n, channels, channels + 2);
+      for (std::int64_t i = 0; i < s.n * channels; ++i) {
+        features.at(i / channels, i % channels) = static_cast<float>(i + 1);
+      }
+      const std::vector<float> truth = expected_dense(s, features, channels, DenseLayout::kNCHW);
+      for (std::size_t shift = 0; shift < 16; ++shift) {
+        std::vector<float> out(truth.size() + 32, -1.0F);
+        const ScatterDenseArgs args{.element_bytes = 4,
+                                    .ndim = s.shape.ndim,
+                                    .spatial_shape = s.shape,
+                                    .batch_size = s.batch,
+                                    .channels = channels,
+                                    .indices = s.indices.data(),
+                                    .features = features.data(),
+                                    .stride = channels + 2,
+                                    .out = out.data() + shift,
+                                    .rows = s.n};
+        const std::int64_t strips = row.ordered_strips(args);
+        ASSERT_GT(strips, 0);
+        row.run_ordered(args, {strips / 2, strips});
+        row.run_ordered(args, {0, strips / 2});
+        const auto begin = out.begin() + static_cast<std::ptrdiff_t>(shift);
+        const auto end = begin + static_cast<std::ptrdiff_t>(truth.size());
+        ASSERT_TRUE(std::equal(begin, end, truth.begin())) << to_string(s.shape) << " shift " << shift;
+        const auto untouched = [](float v) { return v == -1.0F; };
+        ASSERT_TRUE(std::all_of(out.begin(), begin, untouched) && std::all_of(end, out.end(), untouched));
+      }
+    }
+  }
 }
 
 TEST(ScatterDense, NamesTheFirstRowOutside) {

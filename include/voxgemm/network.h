@@ -11,6 +11,7 @@
 
 #include "voxgemm/context.h"
 #include "voxgemm/epilogue.h"
+#include "voxgemm/graph.h"
 #include "voxgemm/implicit_gemm.h"
 #include "voxgemm/indice_pairs.h"
 #include "voxgemm/operators.h"
@@ -105,7 +106,7 @@ enum class Precision : std::uint8_t { kInt8, kFloat32, kFloat16 };
 struct EngineOptions {
   Precision precision = Precision::kInt8;
   RowOrder order = RowOrder::kNone;      ///< CUDA and pair-table rows
-  bool profile = false;                  ///< record a time per step (EngineProfile); costs clock reads
+  bool profile = false;                  ///< CPU: time each step into StepProfile. CUDA: see StepTimer
   DType output_dtype = DType::kFloat32;  ///< kFloat32, kFloat16 (CUDA), or kInt8 with the value's scale
   bool keep_all_values = false;          ///< no memory is reused: Engine::value_view() works (debugging)
 };
@@ -126,7 +127,8 @@ struct StepInfo {
   std::vector<RefusedKernel> refused;  ///< better rows than `kernel`, and why each was not taken
 };
 
-/// What one enqueue did, per step; filled when EngineOptions::profile is set.
+/// What one enqueue did, per step; filled when EngineOptions::profile is set (CPU), or on request by
+/// Engine::collect_profile.
 struct StepProfile {
   double microseconds = 0.0;
   std::int32_t n_in = 0;
@@ -161,6 +163,23 @@ class VOXGEMM_API StepObserver {
   virtual ~StepObserver() = default;
   virtual void step_begin(Context& context, std::int32_t step) noexcept = 0;
   virtual void step_end(Context& context, std::int32_t step) noexcept = 0;
+};
+
+/// Times every step: the observer for an enqueue whose steps are to be measured, on any device. On CUDA by
+/// events, also inside a captured graph, whose replays then time themselves. Steps that run side by side
+/// otherwise are kept apart by the events: their sum exceeds a frame without a timer. One thread at a time.
+class VOXGEMM_API StepTimer final : public StepObserver {
+ public:
+  /// `steps`: Engine::steps().size(). Throws kInvalidArgument, kDevice.
+  StepTimer(Context& context, std::size_t steps);
+  void step_begin(Context& context, std::int32_t step) noexcept override;
+  void step_end(Context& context, std::int32_t step) noexcept override;
+  /// Of the last enqueue or replay, after Context::synchronize(); NaN for a step that did not run.
+  [[nodiscard]] double microseconds(std::int32_t step) const noexcept;
+  [[nodiscard]] std::size_t steps() const noexcept;
+
+ private:
+  StreamClock clock_;
 };
 
 /// Engine: immutable after build; threads may share it, each with its own Context and workspace.
@@ -211,6 +230,12 @@ class VOXGEMM_API Engine {
   /// make no sparse value (pairs, dense or copied outputs) give a view without features.
   [[nodiscard]] SparseTensorView value_view(std::int32_t step, const SparseTensorView& input,
                                             Workspace workspace) const noexcept;
+
+  /// Real rows, pairs and times of the last enqueue or replay on `workspace`; `timer` was its observer (null:
+  /// times 0). Synchronises and, on CUDA, copies masks to count pairs: not for the hot path. Throws kShape
+  /// (sizes that differ from steps()), kInvalidArgument (small workspace), kDevice.
+  void collect_profile(Context& context, Workspace workspace, const StepTimer* timer,
+                       std::span<StepProfile> profile) const;
 
   /// Sticky status block of a CUDA workspace: synchronises, reads, clears. CPU: ok.
   Status status(Context& context, Workspace workspace) const noexcept;

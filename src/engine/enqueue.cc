@@ -4,6 +4,8 @@
 #include <cstring>
 
 #include "core/cuda_device.h"
+#include "core/nvtx.h"
+#include "engine/count_step.h"
 #include "engine/engine_impl.h"
 #include "engine/step_clock.h"
 
@@ -152,29 +154,14 @@ class StepRunner : public FrameViews {
     return convert(context_, from, {to.indices, DType::kInt32, real.n, columns, columns}, real.device);
   }
 
-  /// Counts of a step for the profile; capacities on CUDA.
-  void count(const Step& step, std::int32_t made, StepProfile& profile) const noexcept {
-    profile.n_in = profile.n_out = rows(0).n;
-    if (made >= 0) profile.n_in = profile.n_out = rows(engine_.tensor(made).level).n;
-    if (const auto* gemm = std::get_if<GemmStep>(&step)) count_map(gemm->map, gemm->inverse, profile);
-    if (const auto* pooling = std::get_if<PoolStep>(&step)) count_map(pooling->map, false, profile);
-    if (const auto* scatter = std::get_if<ScatterStep>(&step)) {
-      profile.n_in = profile.n_out = rows(engine_.tensor(scatter->in).level).n;
-    }
-    if (!std::holds_alternative<PairsStep>(step)) return;
-    for (std::int32_t map = 0; map < engine_.pairs.num_maps(); ++map) {
-      profile.pairs += engine_.pairs.num_pairs(map, pairs_);
-    }
+  /// Real sizes of a level and of a map, for the profile (CPU).
+  [[nodiscard]] std::int32_t level_rows(std::int32_t level) const noexcept { return rows(level).n; }
+  [[nodiscard]] MapCounts map_counts(std::int32_t map) const noexcept {
+    const IndicePairsView view = engine_.pairs.map_view(map, pairs_);
+    return {view.n_in, view.num_out, engine_.pairs.num_pairs(map, pairs_)};
   }
 
  private:
-  void count_map(std::int32_t map, bool inverted, StepProfile& profile) const noexcept {
-    const IndicePairsView pairs = engine_.pairs.map_view(map, pairs_);
-    profile.n_in = inverted ? pairs.num_out : pairs.n_in;
-    profile.n_out = inverted ? pairs.n_in : pairs.num_out;
-    profile.pairs = engine_.pairs.num_pairs(map, pairs_);
-  }
-
   Context& context_;
 };
 
@@ -266,12 +253,13 @@ Status Engine::enqueue(Context& context, const SparseTensorView& input,
   StepClock clock;
   for (std::size_t i = 0; i < engine.steps.size(); ++i) {
     const auto step = static_cast<std::int32_t>(i);
+    const nvtx::Range range(engine.infos[i].name.c_str());
     if (observer != nullptr) observer->step_begin(context, step);
     if (timed) clock.start();
     Status status = std::visit(frame, engine.steps[i]);
     if (timed) {
       profile[i] = {.microseconds = clock.lap()};
-      frame.count(engine.steps[i], engine.made[i], profile[i]);
+      count_step(engine, i, frame, profile[i]);
     }
     if (observer != nullptr) observer->step_end(context, step);
     if (status.ok()) continue;

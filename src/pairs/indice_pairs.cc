@@ -54,16 +54,12 @@ Built build_network(Context& context, const SparseTensorView& input, const ConvG
   return built;
 }
 
-// Copies the device counts into the view's host ones.
-void download_counts(Context& context, const SparseTensorView& input, IndicePairs::Impl& impl) {
+// Real counts of a map on a device.
+void download_counts(Context& context, IndicePairs::Impl& impl) {
   if (impl.view.device_num_out == nullptr) return;
-  const auto at = reinterpret_cast<const std::byte*>(impl.view.device_num_out) - impl.workspace.data();
-  const bool inside = at >= 0 && static_cast<std::size_t>(at) < impl.workspace.bytes();
-  if (!inside) return;  // a submanifold map whose count is the caller's
-  std::vector<std::byte> host(static_cast<std::size_t>(at) + sizeof(std::int32_t));
-  impl.workspace.download(context, host.data(), host.size());
-  std::copy_n(host.data() + at, sizeof(std::int32_t), reinterpret_cast<std::byte*>(&impl.num_out));
-  (void)input;
+  const MapCounts counts = count_pairs(context, impl.view);
+  impl.num_out = counts.num_out;
+  impl.pairs = counts.pairs;
 }
 
 void check_input(const SparseTensorView& input) {
@@ -105,7 +101,7 @@ IndicePairs build_indice_pairs(Context& context, const SparseTensorView& input, 
   impl.levels = built.network.describe_level(0);
   if (out_level != 0) impl.levels += "; output: " + built.network.describe_level(out_level);
   impl.workspace = std::move(built.workspace);
-  download_counts(context, input, impl);
+  download_counts(context, impl);
   return pairs;
 }
 

@@ -61,7 +61,7 @@ class PairNetwork {
   /// as soon as the network is finalized, whatever the counts.
   [[nodiscard]] IndicePairsView map_view(std::int32_t map, Workspace workspace) const noexcept;
   [[nodiscard]] LevelView level_view(std::int32_t level, Workspace workspace) const noexcept;
-  /// CPU: (output, offset) entries of a map in the last run.
+  /// CPU: (output, offset) entries of a map in the last run. CUDA: 0; see count_pairs().
   [[nodiscard]] std::int64_t num_pairs(std::int32_t map, Workspace workspace) const noexcept;
   /// CUDA: sticky status block of the workspace; synchronises, reads, clears. CPU: ok.
   Status status(Context& context, Workspace workspace) const noexcept;
@@ -71,5 +71,16 @@ class PairNetwork {
  private:
   std::unique_ptr<Impl> impl_;
 };
+
+/// Real sizes of a map in the last run, on either device.
+struct MapCounts {
+  std::int32_t n_in = 0;
+  std::int32_t num_out = 0;
+  std::int64_t pairs = 0;  ///< (output, offset) entries
+};
+
+/// CUDA: synchronises, copies the masks (or, without them, the pair table) and counts; a map built without either
+/// has 0 pairs. Not for the hot path. Throws kDevice.
+MapCounts count_pairs(Context& context, const IndicePairsView& device_map);
 
 }  // namespace voxgemm

@@ -22,10 +22,12 @@ namespace voxgemm::tools {
 namespace {
 
 constexpr int kWarmUps = 2;
+constexpr int kRepeatsCpu = 15;
+constexpr int kRepeatsCuda = 200;
 
 struct Arguments {
   WorkOptions work;
-  int repeat = 15;
+  int repeat = 0;  ///< 0 = by backend
   bool sqnr = true;
   std::string json;
   std::string png;
@@ -48,19 +50,27 @@ struct Samples {
   std::vector<StepProfile> last;
 };
 
-Samples measure(Session& session, const InputFrame& frame, int repeat) {
+/// On CUDA frames are timed once more in a second round: the first one's events keep the steps apart.
+Samples measure(Session& session, const InputFrame& frame, int repeat, bool cuda) {
   Samples samples;
   const std::size_t count = session.engine().steps().size();
   samples.steps.resize(count);
   samples.last.resize(count);
   ProgressBar bar("measuring");
   for (int i = -kWarmUps; i < repeat; ++i) {
-    const FrameTimes times = session.run(frame, samples.last);
+    const FrameTimes times = session.run_parts(frame, samples.last);
     bar.update(static_cast<double>(i + kWarmUps + 1) / (repeat + kWarmUps));
     if (i < 0) continue;
     for (std::size_t s = 0; s < count; ++s) samples.steps[s].push_back(samples.last[s].microseconds);
     samples.voxelize.push_back(times.voxelize);
-    samples.frame.push_back(times.voxelize + times.engine);
+    samples.frame.push_back(times.frame);
+  }
+  session.read_counts(samples.last);
+  if (!cuda) return samples;
+  samples.frame.clear();
+  for (int i = -kWarmUps; i < repeat; ++i) {
+    const FrameTimes times = session.run(frame);
+    if (i >= 0) samples.frame.push_back(times.frame);
   }
   return samples;
 }
@@ -106,6 +116,7 @@ TimeTotals make_totals(const std::vector<LayerRow>& rows, const Samples& samples
   totals.voxelize = percentile(samples.voxelize, 0.5);
   totals.frame = percentile(samples.frame, 0.5);
   totals.frame_p90 = percentile(samples.frame, 0.9);
+  totals.frame_p99 = percentile(samples.frame, 0.99);
   return totals;
 }
 
@@ -147,6 +158,9 @@ void write_json(const Arguments& arguments, const Context& context, const InputF
                                 {"layers", layers_json(found.rows)},
                                 {"totals", totals_json(found.totals)},
                                 {"workspace_bytes", session.workspace_bytes()},
+                                {"arena_bytes", session.engine().arena_bytes()},
+                                {"pairs_bytes", session.engine().pairs_bytes()},
+                                {"graph_nodes", session.graph_nodes()},
                                 {"output", output}};
   const std::string text = document.dump(2) + "\n";
   write_file(arguments.json, text.data(), text.size());
@@ -175,13 +189,22 @@ void print_head(const Arguments& arguments, const Context& context, const InputF
   fmt::print("machine  {}\n\n", context.describe());
 }
 
-void run_run(const Arguments& arguments) {
+void print_memory(const Session& session) {
+  const auto megabytes = [](std::size_t bytes) { return static_cast<double>(bytes) * 1e-6; };
+  fmt::print("  {:<10} {:>10.1f} MB for values, {:.1f} MB for kernel maps\n", "arena",
+             megabytes(session.engine().arena_bytes()), megabytes(session.engine().pairs_bytes()));
+  if (session.graph_nodes() > 0)
+    fmt::print("  {:<10} {:>10} nodes a frame, one launch\n", "graph", session.graph_nodes());
+}
+
+void run_run(const Arguments& given) {
+  Arguments arguments = given;
   const WorkOptions& work = arguments.work;
+  Context context = make_context(work);  // first: a machine without the backend says so at once
+  const bool cuda = context.device().kind == DeviceKind::kCuda;
+  if (arguments.repeat == 0) arguments.repeat = cuda ? kRepeatsCuda : kRepeatsCpu;
   Context plain(ContextOptions{.threads = work.threads});  // reads, calibrates and compares on the CPU
   const InputFrame frame = load_frame(plain, work);
-  ContextOptions chosen = work.context_options();
-  chosen.kernels.force = work.kernel;
-  Context context(chosen);
   print_head(arguments, context, frame);
   const bool int8 = work.precision == "int8";
   PreparedNetwork prepared = prepare_network(plain, work, {&frame, 1}, int8);
@@ -190,7 +213,7 @@ void run_run(const Arguments& arguments) {
     sqnr = compare_precisions(plain, prepared.network, prepared.scales, frame.frame);
 
   Session session(context, prepared, work, work.engine_precision(), true);
-  const Samples samples = measure(session, frame, arguments.repeat);
+  const Samples samples = measure(session, frame, arguments.repeat, cuda);
   Findings found;
   found.rows = make_rows(session.engine(), samples, sqnr);
   found.totals = make_totals(found.rows, samples);
@@ -199,6 +222,7 @@ void run_run(const Arguments& arguments) {
   if (!sqnr.layers.empty()) found.output_sqnr_db = sqnr.layers.back().sqnr_db;
 
   fmt::print("{}", layer_table(found.rows, found.totals));
+  print_memory(session);
   fmt::print("\noutput checksum {:016x}{}\n", found.checksum,
              found.not_finite ? " (NaN or infinite values!)" : "");
   if (found.output_sqnr_db)
@@ -222,7 +246,8 @@ void add_run(CLI::App& app) {
   command->add_option("--precision", arguments->work.precision, "int8 or fp32 (fp16 with --backend cuda)")
       ->check(CLI::IsMember({"int8", "fp32", "fp16"}));
   command->add_flag("--graph", arguments->work.graph, "With --backend cuda: replay one CUDA graph a frame");
-  command->add_option("--repeat", arguments->repeat, "Timed repeats")->check(CLI::Range(1, 100000));
+  command->add_option("--repeat", arguments->repeat, "Timed repeats (0 = 15, with --backend cuda 200)")
+      ->check(CLI::Range(0, 100000));
   command->add_flag("!--no-sqnr", arguments->sqnr, "Skip the comparison with the float32 pass");
   command->add_option("--json", arguments->json, "Write all figures to this file");
   command->add_option("--png", arguments->png, "Write a bird's-eye picture of points and voxels");

@@ -7,7 +7,7 @@
 #include <cmath>
 #include <map>
 #include <memory>
-#include <numeric>
+#include <random>
 #include <string>
 #include <utility>
 #include <vector>
@@ -205,9 +205,10 @@ TEST_F(GraphCuda, PointsToOutputsAreOneGraph) {
   network.output(network.conv(in, random_conv("conv", geometry, 4, 16, 3, Activation::kReLU)), "out");
   const VoxelGrid grid{{0, 0, 0}, {4, 4, 0.8F}, {0.1F, 0.1F, 0.1F}, 2000, 5};
   std::vector<float> points(4 * 3000);
+  std::mt19937 random(17);
   for (std::size_t i = 0; i < points.size(); ++i) {
     const float extent = i % 4 == 2 ? 0.8F : 4.0F;
-    points[i] = extent * static_cast<float>(i * 2654435761U % 10007U) / 10007.0F;
+    points[i] = extent * static_cast<float>(random() % 10007U) / 10007.0F;
   }
   const PointsView cloud{points.data(), DType::kFloat32, 3000, 4, 4};
   SparseTensor voxels(cpu_, shape, 1, 2000, 4, DType::kFloat32);

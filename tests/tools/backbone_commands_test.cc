@@ -12,6 +12,7 @@
 #include "tests/tools/program.h"
 #include "tests/tools/temporary_folder.h"
 #include "tools/io/points.h"
+#include "voxgemm/context.h"
 
 namespace voxgemm::tools {
 namespace {
@@ -51,8 +52,9 @@ TEST(BackboneCommands, RunPrintsTheTableAndWritesPictureAndJson) {
   const nlohmann::json document = read_json(folder / "a.json");
   EXPECT_EQ(document.at("schema"), "voxgemm.run");
   EXPECT_EQ(document.at("version"), 1);
-  for (const char* key : {"machine", "backend", "threads", "network", "precision", "forced_kernel", "seed",
-                          "repeats", "input", "layers", "totals", "workspace_bytes", "output"}) {
+  for (const char* key :
+       {"machine", "backend", "threads", "network", "precision", "forced_kernel", "seed", "repeats", "input",
+        "layers", "totals", "workspace_bytes", "arena_bytes", "pairs_bytes", "graph_nodes", "output"}) {
     EXPECT_TRUE(document.contains(key)) << key;
   }
   EXPECT_GT(document["input"]["voxels"], 1000);
@@ -73,8 +75,8 @@ TEST(BackboneCommands, RunPrintsTheTableAndWritesPictureAndJson) {
     EXPECT_GE(layer["p90_us"].get<double>(), layer["median_us"].get<double>());
   }
   EXPECT_EQ(convolutions, 21);
-  for (const char* key :
-       {"voxelize_us", "pairs_us", "gemm_us", "other_us", "frame_median_us", "frame_p90_us"}) {
+  for (const char* key : {"voxelize_us", "pairs_us", "gemm_us", "other_us", "frame_median_us", "frame_p90_us",
+                          "frame_p99_us"}) {
     EXPECT_GT(document["totals"].at(key).get<double>(), 0.0) << key;
   }
 }
@@ -163,6 +165,53 @@ TEST(BackboneCommands, WrongUseGivesOneLine) {
   refused("run --sweeps 1 --kernel warp9", "warp9");
   refused("run --points " + folder.file("e.bin", "").string(), "no voxels");
   refused("bench --thread-counts 0", "--thread-counts");
+}
+
+bool has_cuda() {
+  try {
+    const Context context({.device = Device::cuda()});
+    return true;
+  } catch (const Error&) {
+    return false;
+  }
+}
+
+TEST(BackboneCommands, CudaThatIsNotThereGivesOneLineAtOnce) {
+  for (const std::string command : {"run", "bench"}) {
+    const Outcome graph = voxgemm(command + " --graph");
+    EXPECT_EQ(graph.code, 1);
+    EXPECT_EQ(graph.out, "voxgemm: invalid argument: --graph needs --backend cuda\n");
+    EXPECT_EQ(voxgemm(command + " --precision fp16").out,
+              "voxgemm: invalid argument: --precision fp16 needs --backend cuda\n");
+  }
+  if (has_cuda()) GTEST_SKIP() << "this machine has CUDA";
+  for (const std::string command : {"run", "run --graph", "bench", "bench --graph"}) {
+    const Outcome outcome = voxgemm(command + " --backend cuda");
+    EXPECT_EQ(outcome.code, 1) << command;
+    EXPECT_THAT(outcome.out, ::testing::MatchesRegex("voxgemm: [^\n]*(CUDA|cuda)[^\n]*\n")) << command;
+  }
+}
+
+TEST(BackboneCommands, CudaGivesTheChecksumAndCountsOfTheCpu) {
+  if (!has_cuda()) GTEST_SKIP() << "no CUDA in this build or machine";
+  const TemporaryFolder folder;
+  const nlohmann::json cpu = run_json(folder, "");
+  for (const std::string graph : {"", "--graph"}) {
+    const nlohmann::json cuda = run_json(folder, "--backend cuda " + graph);
+    ASSERT_FALSE(cuda.is_null());
+    EXPECT_EQ(cuda["output"]["checksum_fnv1a64"], cpu["output"]["checksum_fnv1a64"]);
+    EXPECT_EQ(cuda["graph_nodes"].get<int>() > 0, !graph.empty());
+    ASSERT_EQ(cuda["layers"].size(), cpu["layers"].size());
+    for (std::size_t i = 0; i < cpu["layers"].size(); ++i) {
+      for (const char* key : {"name", "n_in", "n_out", "pairs", "useful_macs", "sqnr_db"}) {
+        EXPECT_EQ(cuda["layers"][i][key], cpu["layers"][i][key]) << i << ' ' << key;
+      }
+      EXPECT_GT(cuda["layers"][i]["median_us"].get<double>(), 0.0) << i;
+    }
+    for (const char* key : {"voxelize_us", "pairs_us", "gemm_us", "other_us", "frame_median_us"}) {
+      EXPECT_GT(cuda["totals"].at(key).get<double>(), 0.0) << key;
+    }
+  }
 }
 
 TEST(BackboneCommands, BenchReportsPercentilesAndRatio) {

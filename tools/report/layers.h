@@ -43,6 +43,7 @@ struct TimeTotals {
   double other = 0.0;
   double frame = 0.0;  ///< median of whole frames, voxeliser included
   double frame_p90 = 0.0;
+  double frame_p99 = 0.0;
 };
 
 std::string layer_table(const std::vector<LayerRow>& rows, const TimeTotals& totals);

@@ -3,10 +3,10 @@
 #include <fmt/format.h>
 
 #include <algorithm>
-#include <chrono>
 #include <cmath>
 #include <cstring>
 #include <memory>
+#include <utility>
 
 #include "voxgemm/error.h"
 #include "voxgemm/operators.h"
@@ -14,11 +14,11 @@
 namespace voxgemm::tools {
 namespace {
 
-using Clock = std::chrono::steady_clock;
-
-double microseconds_since(Clock::time_point start) {
-  return std::chrono::duration<double, std::micro>(Clock::now() - start).count();
-}
+// Marks of a session's clock.
+constexpr std::int32_t kStart = 0;
+constexpr std::int32_t kVoxels = 1;
+constexpr std::int32_t kEnd = 2;
+constexpr std::int32_t kMarks = 3;
 
 }  // namespace
 
@@ -42,14 +42,28 @@ PreparedNetwork prepare_network(Context& context, const WorkOptions& options,
   return prepared;
 }
 
+Context make_context(const WorkOptions& options) {
+  const bool cuda = options.backend == "cuda";
+  check(cuda || !options.graph, ErrorCode::kInvalidArgument, "--graph needs --backend cuda");
+  check(cuda || options.precision != "fp16", ErrorCode::kInvalidArgument,
+        "--precision fp16 needs --backend cuda");
+  ContextOptions chosen = options.context_options();
+  chosen.kernels.force = options.kernel;
+  return Context(chosen);
+}
+
 Session::Session(Context& context, const PreparedNetwork& prepared, const WorkOptions& options,
                  Precision precision, bool profile)
     : context_(context),
       engine_(Engine::build(context, prepared.network, prepared.scales,
                             {.precision = precision, .profile = profile})),
       grid_(options.grid()),
-      workspace_(context, std::max<std::size_t>(engine_.workspace_bytes(), 1)) {
-  check(engine_.prepare(context_, {workspace_.data(), workspace_.bytes()}), "preparing the workspace");
+      cuda_(context.device().kind == DeviceKind::kCuda),
+      graph_(cuda_ && options.graph),
+      workspace_(context, std::max<std::size_t>(engine_.workspace_bytes(), 1)),
+      clock_(context, kMarks) {
+  check(engine_.prepare(context_, workspace()), "preparing the workspace");
+  if (cuda_) timer_ = std::make_unique<StepTimer>(context_, engine_.steps().size());
   grid_.max_voxels = engine_.input_capacity();
   const auto rows = static_cast<std::size_t>(engine_.input_capacity());
   indices_ = Buffer(context_, rows * 4 * sizeof(std::int32_t));
@@ -67,49 +81,131 @@ Session::Session(Context& context, const PreparedNetwork& prepared, const WorkOp
   }
 }
 
-FrameTimes Session::run(const InputFrame& frame, std::span<StepProfile> profile) {
-  FrameTimes times;
-  const bool cuda = context_.device().kind == DeviceKind::kCuda;
-  num_voxels_ = frame.frame.num_voxels;
-  if (frame.cloud.num_points() > 0) {
-    const std::int32_t columns = engine_.input_channels();
-    const Voxelizer voxelizer(context_, grid_, columns, frame.cloud.num_points(), 1, engine_.input_shape());
-    if (voxelize_workspace_.bytes() < voxelizer.workspace_bytes()) {
-      voxelize_workspace_ = Buffer(context_, voxelizer.workspace_bytes());
-    }
-    PointsView cloud = frame.points();
-    if (cuda) {
-      points_ = Buffer(context_, frame.cloud.values.size() * sizeof(float));
-      points_.upload(context_, frame.cloud.values.data(), points_.bytes());
-      cloud.data = points_.data();
-    }
-    const Clock::time_point start = Clock::now();
-    check(voxelizer.run(context_, {&cloud, 1}, indices_.as<std::int32_t>(), features_.as<float>(), columns,
-                        count_.as<std::int32_t>(), nullptr,
-                        {voxelize_workspace_.data(), voxelize_workspace_.bytes()}),
-          "voxelising");
-    check(context_.synchronize(), "voxelising");
-    times.voxelize = microseconds_since(start);
-    count_.download(context_, &num_voxels_, sizeof(num_voxels_));
-  } else {
-    indices_.upload(context_, frame.frame.indices.data(), frame.frame.indices.size() * sizeof(std::int32_t));
-    features_.upload(context_, frame.frame.features.data(), frame.frame.features.size() * sizeof(float));
-    count_.upload(context_, &num_voxels_, sizeof(num_voxels_));
+/// Plans the voxeliser and brings the points to the device. A graph holds addresses: memory that moves drops
+/// the graphs.
+void Session::load_points(const InputFrame& frame) {
+  cloud_ = frame.points();
+  if (planned_points_ != cloud_.num_points) {
+    voxelizer_.emplace(context_, grid_, engine_.input_channels(), cloud_.num_points, 1,
+                       engine_.input_shape());
+    planned_points_ = cloud_.num_points;
   }
+  const std::size_t bytes = frame.cloud.values.size() * sizeof(float);
+  if (voxelize_workspace_.bytes() < voxelizer_->workspace_bytes() || (cuda_ && points_.bytes() < bytes)) {
+    frame_graphs_.clear();
+    part_graphs_.clear();
+    voxelize_workspace_ =
+        Buffer(context_, std::max(voxelize_workspace_.bytes(), voxelizer_->workspace_bytes()));
+    if (cuda_) points_ = Buffer(context_, std::max(points_.bytes(), bytes));
+  }
+  if (!cuda_) return;
+  points_.upload(context_, frame.cloud.values.data(), bytes);
+  cloud_.data = points_.data();
+}
+
+void Session::load(const InputFrame& frame) {
+  if (loaded_ == &frame) return;
+  loaded_ = &frame;
+  cloud_ = {};
+  if (frame.cloud.num_points() > 0) {
+    load_points(frame);
+    return;
+  }
+  num_voxels_ = frame.frame.num_voxels;
+  indices_.upload(context_, frame.frame.indices.data(), frame.frame.indices.size() * sizeof(std::int32_t));
+  features_.upload(context_, frame.frame.features.data(), frame.frame.features.size() * sizeof(float));
+  count_.upload(context_, &num_voxels_, sizeof(num_voxels_));
+}
+
+Status Session::enqueue_voxelizer() {
+  if (cloud_.num_points == 0) return {};
+  return voxelizer_->run(context_, {&cloud_, 1}, indices_.as<std::int32_t>(), features_.as<float>(),
+                         engine_.input_channels(), count_.as<std::int32_t>(), nullptr,
+                         {voxelize_workspace_.data(), voxelize_workspace_.bytes()});
+}
+
+Status Session::enqueue_engine(std::span<StepProfile> profile, StepObserver* observer) {
   SparseTensorView input;
   input.indices = indices_.as<std::int32_t>();
   input.spatial_shape = engine_.input_shape();
   input.batch_size = engine_.input_batch_size();
   input.capacity = engine_.input_capacity();
-  input.num_voxels = num_voxels_;
-  if (cuda) input.device_num_voxels = count_.as<std::int32_t>();
-  input.features = {features_.data(), DType::kFloat32, num_voxels_, engine_.input_channels(),
+  input.num_voxels = cuda_ ? input.capacity : num_voxels_;
+  if (cuda_) input.device_num_voxels = count_.as<std::int32_t>();
+  input.features = {features_.data(), DType::kFloat32, input.num_voxels, engine_.input_channels(),
                     engine_.input_channels()};
-  const Workspace workspace{workspace_.data(), workspace_.bytes()};
-  const Clock::time_point start = Clock::now();
-  check(engine_.enqueue(context_, input, bindings_, workspace, profile), "running the engine");
-  if (cuda) check(engine_.status(context_, workspace), "running the engine");
-  times.engine = microseconds_since(start);
+  return engine_.enqueue(context_, input, bindings_, workspace(), profile, observer);
+}
+
+FrameTimes Session::run(const InputFrame& frame) {
+  return cuda_ ? run_on_cuda(frame, false) : run_on_cpu(frame, {});
+}
+
+FrameTimes Session::run_parts(const InputFrame& frame, std::span<StepProfile> profile) {
+  if (!cuda_) return run_on_cpu(frame, profile);
+  const FrameTimes times = run_on_cuda(frame, true);
+  for (std::size_t i = 0; i < profile.size(); ++i) {
+    profile[i].microseconds = timer_->microseconds(static_cast<std::int32_t>(i));
+  }
+  return times;
+}
+
+void Session::read_counts(std::span<StepProfile> profile) {
+  if (!cuda_) return;  // the CPU's profile has them
+  check(engine_.status(context_, workspace()), "running the engine");
+  engine_.collect_profile(context_, workspace(), timer_.get(), profile);
+}
+
+FrameTimes Session::run_on_cpu(const InputFrame& frame, std::span<StepProfile> profile) {
+  load(frame);
+  clock_.mark(context_, kStart);
+  check(enqueue_voxelizer(), "voxelising");
+  clock_.mark(context_, kVoxels);
+  if (cloud_.num_points > 0) num_voxels_ = *count_.as<std::int32_t>();
+  check(enqueue_engine(profile, nullptr), "running the engine");
+  clock_.mark(context_, kEnd);
+  return {clock_.microseconds(kStart, kVoxels), clock_.microseconds(kVoxels, kEnd),
+          clock_.microseconds(kStart, kEnd)};
+}
+
+/// The graph of what the loaded frame needs; it tells the times of its parts when asked to.
+const CapturedGraph& Session::graph_of(bool parts) {
+  auto& graphs = parts ? part_graphs_ : frame_graphs_;
+  const auto known = graphs.find(cloud_.num_points);
+  if (known != graphs.end()) return known->second;
+  CapturedGraph graph = CapturedGraph::capture(context_, [&] {
+    if (parts) clock_.mark(context_, kStart);
+    if (const Status status = enqueue_voxelizer(); !status.ok()) return status;
+    if (parts) clock_.mark(context_, kVoxels);
+    const Status status = enqueue_engine({}, parts ? timer_.get() : nullptr);
+    if (parts) clock_.mark(context_, kEnd);
+    return status;
+  });
+  return graphs.emplace(cloud_.num_points, std::move(graph)).first->second;
+}
+
+FrameTimes Session::run_on_cuda(const InputFrame& frame, bool parts) {
+  load(frame);
+  const CapturedGraph* graph = graph_ ? &graph_of(parts) : nullptr;
+  if (graph != nullptr && parts) {
+    check(graph->launch(context_), "launching the graph");
+  } else if (graph != nullptr) {
+    graph_nodes_ = graph->node_count();
+    clock_.mark(context_, kStart);
+    check(graph->launch(context_), "launching the graph");
+    clock_.mark(context_, kEnd);
+  } else {
+    clock_.mark(context_, kStart);
+    check(enqueue_voxelizer(), "voxelising");
+    clock_.mark(context_, kVoxels);
+    check(enqueue_engine({}, parts ? timer_.get() : nullptr), "running the engine");
+    clock_.mark(context_, kEnd);
+  }
+  check(context_.synchronize(), "running a frame");
+  FrameTimes times{.frame = clock_.microseconds(kStart, kEnd)};
+  const bool whole = graph != nullptr && !parts;
+  times.voxelize = cloud_.num_points == 0 ? 0.0 : whole ? std::nan("") : clock_.microseconds(kStart, kVoxels);
+  times.engine = whole ? std::nan("") : clock_.microseconds(kVoxels, kEnd);
   return times;
 }
 

@@ -1,7 +1,11 @@
-// Session: one engine, its memory and one frame at a time, timed.
+// Session: one engine, its memory and one frame at a time, timed. On CUDA voxeliser and engine stay on the
+// device, in one graph when the options ask for it.
 #pragma once
 
 #include <cstdint>
+#include <map>
+#include <memory>
+#include <optional>
 #include <span>
 #include <string>
 #include <vector>
@@ -9,6 +13,7 @@
 #include "tools/session/frames.h"
 #include "tools/session/options.h"
 #include "voxgemm/context.h"
+#include "voxgemm/graph.h"
 #include "voxgemm/network.h"
 #include "voxgemm/voxelize.h"
 
@@ -23,10 +28,16 @@ struct PreparedNetwork {
 PreparedNetwork prepare_network(Context& context, const WorkOptions& options,
                                 std::span<const InputFrame> frames, bool calibrate);
 
-/// Microseconds of one frame.
+/// The context that runs the engine. Throws kInvalidArgument for --graph without CUDA and for fp16 on the
+/// CPU, kUnsupported or kDevice when the build or the machine has no CUDA.
+Context make_context(const WorkOptions& options);
+
+/// Microseconds of one frame. On CUDA by events on the device, points or voxels lying there already; NaN for
+/// parts of a whole frame that one graph runs.
 struct FrameTimes {
   double voxelize = 0.0;
   double engine = 0.0;
+  double frame = 0.0;
 };
 
 class Session {
@@ -37,21 +48,37 @@ class Session {
 
   [[nodiscard]] const Engine& engine() const { return engine_; }
   /// Voxelises (when the frame has points) and runs. Throws Error when a status is not ok.
-  FrameTimes run(const InputFrame& frame, std::span<StepProfile> profile = {});
-  /// Voxels of the frame that run() saw last.
-  [[nodiscard]] std::int32_t num_voxels() const { return num_voxels_; }
+  FrameTimes run(const InputFrame& frame);
+  /// The same with a time for every step: on CUDA events stand between the steps, which keeps those that
+  /// would run side by side apart.
+  FrameTimes run_parts(const InputFrame& frame, std::span<StepProfile> profile);
+  /// Rows and pairs of the last run (run_parts() gives times alone on CUDA). Throws kCapacity and others that
+  /// a CUDA device reports late.
+  void read_counts(std::span<StepProfile> profile);
   /// FNV-1a, 64 bits, over the bytes of every output of the last run.
   [[nodiscard]] std::uint64_t checksum();
   /// True when an output value of the last run is NaN or infinite.
   [[nodiscard]] bool has_not_finite();
   [[nodiscard]] std::size_t workspace_bytes() const { return workspace_.bytes(); }
+  /// Nodes of the graph that the last run() replayed; 0 without one.
+  [[nodiscard]] std::size_t graph_nodes() const { return graph_nodes_; }
 
  private:
   [[nodiscard]] std::vector<std::vector<std::byte>> outputs_on_host();
+  [[nodiscard]] Workspace workspace() const { return {workspace_.data(), workspace_.bytes()}; }
+  void load(const InputFrame& frame);
+  void load_points(const InputFrame& frame);
+  [[nodiscard]] Status enqueue_voxelizer();
+  [[nodiscard]] Status enqueue_engine(std::span<StepProfile> profile, StepObserver* observer);
+  FrameTimes run_on_cpu(const InputFrame& frame, std::span<StepProfile> profile);
+  FrameTimes run_on_cuda(const InputFrame& frame, bool parts);
+  const CapturedGraph& graph_of(bool parts);
 
   Context& context_;
   Engine engine_;
   VoxelGrid grid_;
+  bool cuda_ = false;
+  bool graph_ = false;
   Buffer workspace_;
   Buffer voxelize_workspace_;
   Buffer points_;  // device copy of the cloud (CUDA)
@@ -61,7 +88,17 @@ class Session {
   std::vector<Buffer> outputs_;
   std::vector<Buffer> output_counts_;
   std::vector<OutputBinding> bindings_;
-  std::int32_t num_voxels_ = 0;
+  const InputFrame* loaded_ = nullptr;
+  PointsView cloud_{};  // empty when the frame came as voxels
+  std::int64_t planned_points_ = -1;
+  std::optional<Voxelizer> voxelizer_;
+  std::int32_t num_voxels_ = 0;  // CPU; on CUDA the count stays on the device
+  // CUDA: a graph binds the number of points, so there is one for each, without and with times of the parts.
+  StreamClock clock_;
+  std::unique_ptr<StepTimer> timer_;
+  std::map<std::int64_t, CapturedGraph> frame_graphs_;
+  std::map<std::int64_t, CapturedGraph> part_graphs_;
+  std::size_t graph_nodes_ = 0;
 };
 
 /// Sorted sample: value at fraction p of the way, by nearest rank.

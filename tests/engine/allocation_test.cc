@@ -11,14 +11,16 @@
 namespace {
 std::atomic<long> allocations{0};
 std::atomic<bool> counting{false};
+}  // namespace
 
+#if defined(__GLIBC__) && !defined(__SANITIZE_ADDRESS__) && !defined(__SANITIZE_THREAD__)
+#define VOXGEMM_COUNTS_MALLOC 1
+namespace {
 void note() {
   if (counting.load(std::memory_order_relaxed)) allocations.fetch_add(1, std::memory_order_relaxed);
 }
 }  // namespace
 
-#if defined(__GLIBC__) && !defined(__SANITIZE_ADDRESS__) && !defined(__SANITIZE_THREAD__)
-#define VOXGEMM_COUNTS_MALLOC 1
 extern "C" {
 void* __libc_malloc(std::size_t);
 void* __libc_calloc(std::size_t, std::size_t);

@@ -12,7 +12,7 @@
 namespace voxgemm {
 namespace {
 
-constexpr std::int32_t kBlockRows = 256;
+constexpr std::int32_t kBlockRows = 512;
 constexpr std::int32_t kListEntries = 8192;
 
 struct Entry {

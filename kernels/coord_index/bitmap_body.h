@@ -102,12 +102,17 @@ inline InsertResult bitmap_insert_rows(const CoordIndexRef& index, const std::in
     return result;
   }
   index.state->canonical = canonical ? 1 : 0;
-  for (std::int32_t i = 0; i < n && !canonical; ++i) {
+  return result;
+}
+
+inline void bitmap_rank_rows(const CoordIndexRef& index, RowRange range) {
+  for (std::int64_t i = range.begin; i < range.end; ++i) {
     const std::int64_t key = index.keys_of_rows[i];
     const std::uint64_t below = (std::uint64_t{1} << (key & 63)) - 1;
-    index.row_of_rank[index.ranks[2 * (key >> 6)] + __builtin_popcountll(index.words[key >> 6] & below)] = i;
+    const std::int32_t rank =
+        index.ranks[2 * (key >> 6)] + __builtin_popcountll(index.words[key >> 6] & below);
+    index.row_of_rank[rank] = static_cast<std::int32_t>(i);
   }
-  return result;
 }
 
 inline void bitmap_insert_reached(const CoordIndexRef& index, const CoordIndexRef& from,

@@ -12,6 +12,7 @@
 #include <string_view>
 
 #include "kernels/coord_index/relation.h"
+#include "kernels/kernel.h"
 #include "voxgemm/types.h"
 
 namespace voxgemm {
@@ -56,6 +57,8 @@ struct CoordIndexKernel {
   bool direct = false;  // bitmap: words addressed by key / 64
   // Makes the index of rows [0, n) in any order. On a bad row the index is left empty.
   InsertResult (*insert_rows)(const CoordIndexRef&, const std::int32_t* indices, std::int32_t n) noexcept;
+  // Follows insert_rows() unless state->canonical: row_of_rank of the rows of `range`. Null where it stands.
+  void (*rank_rows)(const CoordIndexRef&, RowRange range) noexcept;
   // Makes the index of every site that a site of `from` reaches; `reach` maps a site of `from` (target) to
   // the sites of this index (source).
   void (*insert_reached)(const CoordIndexRef&, const CoordIndexRef& from, const Relation& reach) noexcept;

@@ -9,6 +9,9 @@ InsertResult bitmap_scalar_insert_rows(const CoordIndexRef& index, const std::in
                                        std::int32_t n) noexcept {
   return bitmap_insert_rows(index, indices, n);
 }
+void bitmap_scalar_rank_rows(const CoordIndexRef& index, RowRange range) noexcept {
+  bitmap_rank_rows(index, range);
+}
 void bitmap_scalar_insert_reached(const CoordIndexRef& index, const CoordIndexRef& from,
                                   const Relation& reach) noexcept {
   bitmap_insert_reached(index, from, reach);

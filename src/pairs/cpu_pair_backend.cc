@@ -12,6 +12,7 @@
 #include <vector>
 
 #include "core/context_impl.h"
+#include "core/parallel.h"
 #include "kernels/coord_index/coord_index.h"
 #include "kernels/pairs/pairs.h"
 #include "pairs/cpu_pair_layout.h"
@@ -21,6 +22,8 @@ namespace voxgemm {
 namespace {
 
 using namespace cpu_pairs;  // NOLINT: the other half of this file
+
+constexpr std::int64_t kRankGrain = 4096;  // rows of a parallel step
 
 class CpuPairBackend final : public PairBackend {
  public:
@@ -78,7 +81,13 @@ Status CpuPairBackend::run(Context& context, const std::int32_t* indices, std::i
     n = 0;
   }
   const LevelMemory input = layout_.level_memory(0, workspace);
-  const InsertResult inserted = layout_.levels()[0].kernel->insert_rows(input.index, indices, n);
+  const CoordIndexKernel& kernel = *layout_.levels()[0].kernel;
+  const InsertResult inserted = kernel.insert_rows(input.index, indices, n);
+  if (kernel.rank_rows != nullptr && input.index.state->canonical == 0) {
+    parallel_for(context, 0, input.index.state->count, kRankGrain, [&](std::int64_t begin, std::int64_t end) {
+      kernel.rank_rows(input.index, {begin, end});
+    });
+  }
   if (inserted.out_of_range_row >= 0) result = {ErrorCode::kOutOfRange, -1, inserted.out_of_range_row, n};
   if (inserted.duplicate_row >= 0) result = {ErrorCode::kDuplicate, -1, inserted.duplicate_row, 0};
   input.state->indices = indices;
@@ -93,9 +102,12 @@ Status CpuPairBackend::run(Context& context, const std::int32_t* indices, std::i
       result = {ErrorCode::kCapacity, static_cast<std::int32_t>(i), index.state->wanted, index.capacity};
     }
   }
-  for (std::size_t l = 0; l < layout_.levels().size(); ++l) {
-    layout_.levels()[l].kernel->clear(layout_.level_memory(static_cast<std::int32_t>(l), workspace).index);
-  }
+  const auto levels = static_cast<std::int32_t>(layout_.levels().size());
+  parallel_for(context, 0, levels, 1, [&](std::int64_t begin, std::int64_t end) {
+    for (auto l = static_cast<std::int32_t>(begin); l < end; ++l) {
+      layout_.levels()[static_cast<std::size_t>(l)].kernel->clear(layout_.level_memory(l, workspace).index);
+    }
+  });
   return result;
 }
 

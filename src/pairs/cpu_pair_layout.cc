@@ -52,7 +52,7 @@ CpuPairLayout::CpuPairLayout(const Context& context, PairPlan plan, std::size_t 
   }
   list_tasks();
   tasks_offset_ = carver.used();
-  carver.take<TaskState>(static_cast<std::int64_t>(tasks_.size()));
+  carver.take<TaskState>(static_cast<std::int64_t>(tasks_.size()) + 1);
   workspace_bytes_ = carver.used();
 }
 
@@ -213,7 +213,7 @@ LevelMemory CpuPairLayout::level_memory(std::int32_t level, Workspace workspace)
 
 TaskState* CpuPairLayout::task_states(Workspace workspace) const noexcept {
   Carver carver(workspace.subspan(tasks_offset_));
-  return carver.take<TaskState>(static_cast<std::int64_t>(tasks_.size()));
+  return carver.take<TaskState>(static_cast<std::int64_t>(tasks_.size()) + 1);
 }
 
 MapMemory CpuPairLayout::map_memory(std::int32_t map, Workspace workspace) const noexcept {

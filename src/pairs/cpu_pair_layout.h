@@ -116,6 +116,7 @@ class CpuPairLayout {
   [[nodiscard]] std::size_t workspace_bytes() const { return workspace_bytes_; }
   /// Most urgent first.
   [[nodiscard]] std::span<const PairTask> tasks() const { return tasks_; }
+  /// One for each task and one more, whose `placed` counts levels made.
   [[nodiscard]] TaskState* task_states(Workspace workspace) const noexcept;
   [[nodiscard]] LevelMemory level_memory(std::int32_t level, Workspace workspace) const noexcept;
   [[nodiscard]] MapMemory map_memory(std::int32_t map, Workspace workspace) const noexcept;

@@ -2,7 +2,6 @@
 
 #include <algorithm>
 #include <memory>
-#include <thread>
 
 #include "core/parallel.h"
 #include "kernels/mask_sort/mask_sort.h"
@@ -11,35 +10,36 @@ namespace voxgemm::cpu_pairs {
 namespace {
 
 constexpr std::int64_t kTableRows = 2048;   // rows of a unit of a table
-constexpr std::int32_t kSpins = 256;        // looks at a flag before the processor is offered to others
+constexpr std::int32_t kSpins = 256;        // looks at a value before a thread sleeps
 constexpr std::int64_t kUnitsPerLook = 16;  // units of one task before a thread looks for a more urgent one
 
 bool has_pattern_key(const ConvGeometry& g) {
   return g.kind == ConvKind::kSubm && g.kernel_size == Dims{3, 3, 3};
 }
 
-class Waiter {
- public:
-  void pause() noexcept {
-    if (++looks_ > kSpins) std::this_thread::yield();
+// Returns when `value` is no longer `old`: after a short look, asleep, so that a busy machine can run the
+// thread that is waited for.
+template <typename T>
+void wait_while(const std::atomic<T>& value, T old) noexcept {
+  for (std::int32_t i = 0; i < kSpins; ++i) {
+    if (value.load(std::memory_order_acquire) != old) return;
   }
-
- private:
-  std::int32_t looks_ = 0;
-};
+  value.wait(old, std::memory_order_acquire);
+}
 
 // Pairs of a tile begin where those of the tile before it end. Threads take tiles in order and count a tile
 // before they wait, so the one waited for is being counted.
 std::int32_t place_tile(void* state, std::int64_t tile, std::int32_t pairs) noexcept {
   std::atomic<std::uint64_t>& placed = static_cast<TaskState*>(state)->placed;
   std::uint64_t seen = placed.load(std::memory_order_relaxed);
-  for (Waiter waiter; seen >> 32 != static_cast<std::uint64_t>(tile);) {
-    waiter.pause();
+  while (seen >> 32 != static_cast<std::uint64_t>(tile)) {
+    wait_while(placed, seen);
     seen = placed.load(std::memory_order_relaxed);
   }
   const auto first = static_cast<std::uint32_t>(seen);
   placed.store(static_cast<std::uint64_t>(tile + 1) << 32 | (first + static_cast<std::uint32_t>(pairs)),
-               std::memory_order_relaxed);
+               std::memory_order_release);
+  placed.notify_all();
   return static_cast<std::int32_t>(first);
 }
 
@@ -58,16 +58,12 @@ class TaskRunner {
 
   // Takes units until none is left to take; waits while others make the levels that the rest needs.
   void work() const noexcept {
-    Waiter waiter;
     for (;;) {
+      const std::uint64_t levels = levels_made().load(std::memory_order_acquire);
       bool waiting = false;
-      if (run_first(waiting)) {
-        waiter = {};
-      } else if (waiting) {
-        waiter.pause();
-      } else {
-        return;
-      }
+      if (run_first(waiting)) continue;
+      if (!waiting) return;
+      wait_while(levels_made(), levels);
     }
   }
 
@@ -154,6 +150,8 @@ class TaskRunner {
     to.state->indices = to.indices;
     to.state->n = to.index.state->count;
     to.state->ready.store(1, std::memory_order_release);
+    levels_made().fetch_add(1, std::memory_order_acq_rel);
+    levels_made().notify_all();
   }
 
   [[nodiscard]] PairsArgs args_of(const PairTask& task, TaskState& state) const noexcept {
@@ -183,6 +181,10 @@ class TaskRunner {
     }
     return args;
   }
+  // Counts levels as they become ready; in the state after the last task's.
+  [[nodiscard]] std::atomic<std::uint64_t>& levels_made() const noexcept {
+    return states_[layout_.tasks().size()].placed;
+  }
   [[nodiscard]] const MapChoice& map_of(const PairTask& task) const noexcept {
     return layout_.maps()[static_cast<std::size_t>(task.map)];
   }
@@ -207,7 +209,7 @@ std::array<std::int32_t, 2> split_range(std::int32_t kv, std::int32_t splits, st
 void run_tasks(const Context& context, const CpuPairLayout& layout, Workspace workspace) noexcept {
   const auto tasks = layout.tasks();
   TaskState* const states = layout.task_states(workspace);
-  for (std::size_t i = 0; i < tasks.size(); ++i) std::construct_at(states + i);
+  for (std::size_t i = 0; i <= tasks.size(); ++i) std::construct_at(states + i);
   for (std::size_t l = 0; l < layout.levels().size(); ++l) {
     layout.level_memory(static_cast<std::int32_t>(l), workspace).state->ready.store(0);
   }

@@ -8,6 +8,7 @@
 #include <utility>
 
 #include "coords/voxelizer_impl.h"
+#include "core/context_impl.h"
 
 namespace voxgemm {
 namespace {
@@ -198,6 +199,7 @@ Status Voxelizer::run(Context& context, std::span<const PointsView> clouds, std:
   if (const Status status = check_run(impl_->plan, workspace_bytes(), clouds, out, workspace); !status.ok()) {
     return status;
   }
+  const CurrentDevice current(context);
   return impl_->backend->run(context, clouds, out, workspace);
 }
 

@@ -4,6 +4,7 @@
 #include <memory>
 
 #include "core/cpu_features.h"
+#include "core/cuda_device.h"
 #include "voxgemm/context.h"
 
 namespace voxgemm {
@@ -11,7 +12,7 @@ namespace voxgemm {
 struct Context::Impl {
   ContextOptions options;
   std::int32_t threads = 1;
-  std::shared_ptr<void> arena;      // tbb::task_arena, null with one thread
+  std::shared_ptr<void> arena;  // tbb::task_arena, null with one thread
   // CUDA only
   void* stream = nullptr;
   bool owns_stream = false;
@@ -24,6 +25,14 @@ struct Context::Impl {
   Impl(const Impl&) = delete;
   Impl& operator=(const Impl&) = delete;
   ~Impl();
+};
+
+/// Every function that launches work, or asks for attributes of the device, opens one: the context's device
+/// is current until it ends. Nothing on the CPU.
+class CurrentDevice : public cuda::DeviceScope {
+ public:
+  explicit CurrentDevice(const Context& context) noexcept
+      : DeviceScope(context.device().kind == DeviceKind::kCuda ? context.device().index : -1) {}
 };
 
 /// Typed slices of one workspace, in order, 256-byte aligned. With a null base it only measures.

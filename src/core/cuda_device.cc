@@ -11,30 +11,19 @@ namespace voxgemm::cuda {
 namespace {
 
 void check_cuda(cudaError_t error, std::string_view what) {
-  check(error == cudaSuccess, ErrorCode::kDevice,
-        fmt::format("{}: {}", what, cudaGetErrorString(error)));
+  check(error == cudaSuccess, ErrorCode::kDevice, fmt::format("{}: {}", what, cudaGetErrorString(error)));
 }
 
-/// Makes a device current for one scope and restores the caller's.
-class DeviceScope {
- public:
-  explicit DeviceScope(std::int32_t index) noexcept {
-    cudaGetDevice(&before_);
-    if (before_ != index) cudaSetDevice(index);
-    index_ = index;
-  }
-  ~DeviceScope() {
-    if (before_ != index_) cudaSetDevice(before_);
-  }
-  DeviceScope(const DeviceScope&) = delete;
-  DeviceScope& operator=(const DeviceScope&) = delete;
-
- private:
-  int before_ = 0;
-  int index_ = 0;
-};
-
 }  // namespace
+
+DeviceScope::DeviceScope(std::int32_t index) noexcept {
+  int current = index;
+  if (index < 0 || cudaGetDevice(&current) != cudaSuccess || current == index) return;
+  if (cudaSetDevice(index) == cudaSuccess) before_ = current;
+}
+DeviceScope::~DeviceScope() {
+  if (before_ >= 0) cudaSetDevice(before_);
+}
 
 bool built() { return true; }
 
@@ -75,9 +64,7 @@ std::int32_t synchronize(void* stream) noexcept {
   return static_cast<std::int32_t>(cudaStreamSynchronize(static_cast<cudaStream_t>(stream)));
 }
 
-std::string error_text(std::int32_t error) {
-  return cudaGetErrorString(static_cast<cudaError_t>(error));
-}
+std::string error_text(std::int32_t error) { return cudaGetErrorString(static_cast<cudaError_t>(error)); }
 
 void* allocate(std::int32_t index, std::size_t bytes) noexcept {
   const DeviceScope scope(index);
@@ -107,13 +94,12 @@ void copy_to_host(void* host, const void* device, std::size_t bytes, void* strea
 }
 
 std::int32_t memset_async(void* device, int value, std::size_t bytes, void* stream) noexcept {
-  return static_cast<std::int32_t>(
-      cudaMemsetAsync(device, value, bytes, static_cast<cudaStream_t>(stream)));
+  return static_cast<std::int32_t>(cudaMemsetAsync(device, value, bytes, static_cast<cudaStream_t>(stream)));
 }
 
 std::int32_t copy_device_async(void* to, const void* from, std::size_t bytes, void* stream) noexcept {
-  return static_cast<std::int32_t>(cudaMemcpyAsync(to, from, bytes, cudaMemcpyDeviceToDevice,
-                                                   static_cast<cudaStream_t>(stream)));
+  return static_cast<std::int32_t>(
+      cudaMemcpyAsync(to, from, bytes, cudaMemcpyDeviceToDevice, static_cast<cudaStream_t>(stream)));
 }
 
 void* create_event(std::int32_t index) {
@@ -141,6 +127,8 @@ std::int32_t wait_event(void* stream, void* event) noexcept {
 
 namespace voxgemm::cuda {
 
+DeviceScope::DeviceScope(std::int32_t /*index*/) noexcept {}
+DeviceScope::~DeviceScope() = default;
 bool built() { return false; }
 std::int32_t device_count() noexcept { return 0; }
 DeviceInfo open_device(std::int32_t /*index*/) {

@@ -1,5 +1,6 @@
 // The CUDA runtime behind plain functions, so that nothing else in src/core sees its headers. Without CUDA
-// every function says so. Errors: Error(kDevice) with the runtime's text while building; ints on the hot path.
+// every function says so. Errors: Error(kDevice) with the runtime's text while building; ints on the hot
+// path.
 #pragma once
 
 #include <cstddef>
@@ -13,6 +14,19 @@ struct DeviceInfo {
   std::int32_t compute_capability = 0;  // 90 for 9.0
   std::int32_t num_sms = 0;
   std::int32_t shared_bytes = 0;  // shared memory that one block may ask for
+};
+
+/// Makes a device current for one scope and restores the caller's: launches and attributes go to the current
+/// device, also when the stream belongs to another. A negative index changes nothing.
+class DeviceScope {
+ public:
+  explicit DeviceScope(std::int32_t index) noexcept;
+  ~DeviceScope();
+  DeviceScope(const DeviceScope&) = delete;
+  DeviceScope& operator=(const DeviceScope&) = delete;
+
+ private:
+  std::int32_t before_ = -1;  // to be restored
 };
 
 /// True when the library was built with CUDA.

@@ -3,6 +3,7 @@
 #include <array>
 #include <cstring>
 
+#include "core/context_impl.h"
 #include "core/cuda_device.h"
 #include "core/nvtx.h"
 #include "engine/count_step.h"
@@ -245,6 +246,7 @@ Status Engine::enqueue(Context& context, const SparseTensorView& input,
                        std::span<const OutputBinding> outputs, Workspace workspace,
                        std::span<StepProfile> profile, StepObserver* observer) const noexcept {
   const Impl& engine = *impl_;
+  const CurrentDevice current(context);
   if (const Status s = check_call(engine, context, outputs, workspace, profile.size()); !s.ok()) return s;
   if (const Status s = check_input(engine, input); !s.ok()) return s;
   const StepRunner frame(engine, context, input, outputs, workspace);

@@ -140,6 +140,7 @@ void upload_channels(Context& context, Buffer& buffer, std::span<const float> va
 
 std::unique_ptr<ImplicitGemm::Impl> make_plan(Context& context, const ImplicitGemmDesc& desc,
                                               const void* weights, const EpilogueParams& epilogue) {
+  const CurrentDevice current(context);
   auto impl = std::make_unique<ImplicitGemm::Impl>();
   impl->desc = desc;
   impl->device = context.device();

@@ -175,6 +175,7 @@ Status ImplicitGemm::run(Context& context, const IndicePairsView& pairs, const F
   const Impl& plan = *impl_;
   if (Status s = check_operands(plan, pairs, in, residual, out); !s.ok()) return s;
   if (pairs.num_out == 0) return {};
+  const CurrentDevice current(context);
   Exec exec;
   if (plan.device.kind == DeviceKind::kCuda) {
     Context::Impl& device = context.impl();

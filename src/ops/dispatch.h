@@ -21,6 +21,7 @@ Status run_row(Context& context, std::span<const Kernel> table, const Args& args
   const Kernel* row = pick_kernel(context, table);
   if (row == nullptr) return {.code = ErrorCode::kUnsupported};
   const Exec exec = exec_of(context);
+  const CurrentDevice current(context);
   if (context.device().kind == DeviceKind::kCuda) {
     row->run(args, {0, count}, exec);
     if (const std::int32_t error = context.impl().launch_error; error != 0) {

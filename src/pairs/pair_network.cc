@@ -6,6 +6,7 @@
 #include <limits>
 #include <utility>
 
+#include "core/context_impl.h"
 #include "pairs/pair_backend.h"
 
 namespace voxgemm {
@@ -128,10 +129,12 @@ std::string PairNetwork::describe_level(std::int32_t level) const {
 }
 
 Status PairNetwork::prepare(Context& context, Workspace workspace) const noexcept {
+  const CurrentDevice current(context);
   return impl_->backend->prepare(context, workspace);
 }
 Status PairNetwork::run(Context& context, const std::int32_t* indices, std::int32_t n,
                         const std::int32_t* device_n, Workspace workspace) const noexcept {
+  const CurrentDevice current(context);
   return impl_->backend->run(context, indices, n, device_n, workspace);
 }
 IndicePairsView PairNetwork::map_view(std::int32_t map, Workspace workspace) const noexcept {
@@ -144,6 +147,7 @@ std::int64_t PairNetwork::num_pairs(std::int32_t map, Workspace workspace) const
   return impl_->backend->num_pairs(map, workspace);
 }
 Status PairNetwork::status(Context& context, Workspace workspace) const noexcept {
+  const CurrentDevice current(context);
   return impl_->backend->status(context, workspace);
 }
 

@@ -1,7 +1,8 @@
 // Proves: an engine on a CUDA device, captured once into one graph, gives the bytes of the CPU engine for any
 // count that its capacity holds, growing and shrinking, without touching rows beyond the count; that two
-// threads may replay two graphs of one engine; that lack of memory and a full level are reported; and, with
-// real data, that the whole CenterPoint backbone equals the CPU bit for bit.
+// threads may replay two graphs of one engine; that a device that is not current serves as well; that lack of
+// memory and a full level are reported; and, with real data, that the whole CenterPoint backbone equals the
+// CPU bit for bit.
 #include <cuda_runtime_api.h>
 #include <gtest/gtest.h>
 
@@ -154,6 +155,23 @@ TEST_F(EngineCuda, OneGraphGivesTheCpuBytesForAnyCount) {
                         " n " + std::to_string(n));
       }
     }
+  }
+}
+
+// The engine of a context works on that context's device whichever device is current, and leaves it current.
+TEST_F(EngineCuda, OtherDeviceGivesTheCpuBytes) {
+  if (cuda::device_count() < 2) GTEST_SKIP() << "needs two CUDA devices";
+  Context other({.device = Device::cuda(1)});
+  ASSERT_EQ(cudaSetDevice(0), cudaSuccess);
+  for (TestNetwork& t : all_test_networks()) {
+    const Frame frame = random_frame(t.shape, t.batch_size, t.channels, 400, 99);
+    const ScaleTable scales = calibrate_min_max(cpu_, t.net, {&frame, 1});
+    EngineRunner reference(cpu_, EngineRunner::build(cpu_, t.net, scales));
+    CapturedEngine engine(other, EngineRunner::build(other, t.net, scales));
+    expect_same(engine.run(frame), reference.run(frame), t.name);
+    int current = -1;
+    EXPECT_EQ(cudaGetDevice(&current), cudaSuccess);
+    EXPECT_EQ(current, 0);
   }
 }
 

@@ -39,8 +39,7 @@ struct Sm80Args {
   Activation activation = Activation::kNone;
   DType out_dtype = DType::kInt8;
   const std::int32_t* argsort = nullptr;
-  bool vector_pairs =
-      false;  // pair_fwd may be read a vector of rows at a time, up to a whole tile past the count
+  bool vector_pairs = false;  // pair_fwd may be read a vector of rows at a time
   const float* scale = nullptr;
   const float* bias = nullptr;
   float beta = 0.0F;
@@ -50,7 +49,6 @@ struct Sm80Args {
   std::byte* out = nullptr;
   std::int64_t out_stride = 0;  // elements
   std::int32_t c_out = 0;
-  std::int32_t passes = 1;  // groups of neighbouring tiles a block works through
 };
 
 /// Compile-time shape of one kernel. Element is std::int8_t or __half.
@@ -107,7 +105,7 @@ class Sm80Tile {
       : args_(args), weights_(weights), lane_(lane), base_(tile * C::kRows), n_(n) {
     const std::int32_t mine = base_ + (lane / 4) * C::kLaneRows;
     valid_ = n - mine;
-    vector_ = args.vector_pairs;
+    vector_ = args.vector_pairs && base_ + C::kRows <= n;
 #pragma unroll
     for (int v = 0; v < C::kLaneRows; ++v) rows_[v] = row_at((lane / 4) * C::kLaneRows + v);
     mask_row_ = lane < C::kRows ? row_at(lane) : -1;
@@ -127,10 +125,11 @@ class Sm80Tile {
         (role_ * args.kv) * C::kStepVectors + ((lane / 4 * C::kParts + part) ^ (role_ * 2 * C::kParts));
   }
 
-  /// Begins the offsets [32 word, 32 word + 32): the first gathers are in flight when it returns.
+  /// Begins the offsets [32 word, 32 word + 32): the first gathers are in flight when it returns. A tile past
+  /// the last has no offset.
   __device__ __forceinline__ void start(std::int32_t word) {
     first_offset_ = word * 32 - 1;
-    offsets_ = tile_mask(args_, mask_row_, word);
+    offsets_ = base_ < n_ ? tile_mask(args_, mask_row_, word) : 0U;
     chunk_ = 0;
     const std::int32_t found = __popc(offsets_);
     steps_ = C::kOffsets == 1 ? found * args_.chunks : (found + C::kOffsets - 1) / C::kOffsets;

@@ -8,7 +8,8 @@
 
 namespace voxgemm::implicit_gemm {
 
-/// Persistent blocks, `slices` interleaved sets of workers; a worker's warps draw tiles from its share.
+/// Persistent blocks, `slices` interleaved sets of workers. A worker's warps draw from every workers-th tile:
+/// its tiles spread over the rows, so that dense and sparse regions fall to all workers alike.
 template <typename Config>
 __global__ void __launch_bounds__(Config::kThreads, 1) sm80_kernel(const __grid_constant__ Sm80Args args) {
   extern __shared__ uint4 resident[];
@@ -32,30 +33,25 @@ __global__ void __launch_bounds__(Config::kThreads, 1) sm80_kernel(const __grid_
   const std::int32_t n =
       args.device_num_out != nullptr ? min(*args.device_num_out, args.num_out) : args.num_out;
   const std::int32_t tiles = (n + Config::kRows - 1) / Config::kRows;
-  const std::int32_t share = workers * args.passes;
-  const std::int32_t group = max(1, (tiles + share - 1) / share);
-  bool weights_here = false;
   auto local = static_cast<std::int32_t>(threadIdx.x / 32);
-  while (true) {
-    const std::int32_t tile = ((local / group) * workers + worker) * group + local % group;
-    if (tile >= tiles) break;
+  // Every warp begins a first tile, be it one past the last, so that all meet at the one barrier.
+  for (bool first = true;; first = false) {
+    const std::int32_t tile = local * workers + worker;
     Sm80Tile<Config> work(args, weights, tile, n, lane);
-    for (std::int32_t word = 0; word * 32 < args.kv; ++word) {
+    work.start(0);
+    if (first) {
+      ptx::cp_async_wait_all();
+      __syncthreads();
+    }
+    if (tile >= tiles) break;
+    work.multiply();
+    for (std::int32_t word = 1; word * 32 < args.kv; ++word) {
       work.start(word);
-      if (!weights_here) {
-        ptx::cp_async_wait_all();
-        __syncthreads();
-        weights_here = true;
-      }
       work.multiply();
     }
     work.store(slice);
     if (lane == 0) local = atomicAdd(&next_tile, 1);
     local = __shfl_sync(0xFFFFFFFFU, local, 0);
-  }
-  if (!weights_here) {  // every warp of the block passes the barrier once
-    ptx::cp_async_wait_all();
-    __syncthreads();
   }
 }
 

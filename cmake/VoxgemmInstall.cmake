@@ -19,5 +19,9 @@ write_basic_package_version_file(${PROJECT_BINARY_DIR}/voxgemmConfigVersion.cmak
 install(FILES ${PROJECT_BINARY_DIR}/voxgemmConfig.cmake ${PROJECT_BINARY_DIR}/voxgemmConfigVersion.cmake
   DESTINATION ${voxgemm_cmake_dir})
 
+set(voxgemm_pc_cuda "")
+if(VOXGEMM_CUDA)
+  set(voxgemm_pc_cuda " -L${CUDAToolkit_LIBRARY_DIR} -lcudart_static -ldl -lrt")
+endif()
 configure_file(${PROJECT_SOURCE_DIR}/cmake/voxgemm.pc.in ${PROJECT_BINARY_DIR}/voxgemm.pc @ONLY)
 install(FILES ${PROJECT_BINARY_DIR}/voxgemm.pc DESTINATION ${CMAKE_INSTALL_LIBDIR}/pkgconfig)

@@ -239,6 +239,13 @@ Status Engine::prepare(Context& context, Workspace workspace) const noexcept {
     return failed(ErrorCode::kInvalidArgument, static_cast<std::int64_t>(workspace.size()),
                   static_cast<std::int64_t>(workspace_bytes()));
   }
+  if (impl_->device.kind == DeviceKind::kCuda && impl_->arena_bytes > 0) {
+    // Kernels load whole vectors of rows whose last columns no layer writes.
+    const CurrentDevice current(context);
+    const std::int32_t error =
+        cuda::memset_async(workspace.data() + impl_->pairs_bytes, 0, impl_->arena_bytes, context.stream());
+    if (error != 0) return failed(ErrorCode::kDevice, error);
+  }
   return impl_->pairs.prepare(context, workspace.first(impl_->pairs_bytes));
 }
 

@@ -55,6 +55,7 @@ class GemmCuda : public ::testing::Test {
     const auto want = expected(c, rows);
     const DeviceMap map(*context_, c.desc.kv, c.n_in, rows, map_options);
     const auto names = device_rows(
+        *context_,
         {.kv = c.desc.kv, .c_in = c.desc.c_in, .c_out = c.desc.c_out, .in_dtype = c.desc.in_dtype});
     ASSERT_FALSE(names.empty());
     for (const std::string& name : names) {
@@ -187,7 +188,7 @@ TEST_F(GemmCuda, Float16IsWithinItsRounding) {
       c.desc.in_dtype = c.desc.out_dtype = DType::kFloat16;
       const DeviceMap map(*context_, 27, 150, rows, {.capacity = 172});
       for (const std::string& name :
-           device_rows({.kv = 27, .c_in = c_in, .c_out = c_out, .in_dtype = DType::kFloat16})) {
+           device_rows(*context_, {.kv = 27, .c_in = c_in, .c_out = c_out, .in_dtype = DType::kFloat16})) {
         const auto got = on_device(c, map, 170, {.kernel = name, .in_padding = seed % 3 == 0 ? 3 : 0});
         double difference = 0;
         double norm = 0;
@@ -214,7 +215,7 @@ TEST_F(GemmCuda, ReadsTheCountOnTheDevice) {
   DeviceMap map(*context_, 27, 500, rows, {});
   for (const std::int32_t count : {0, 1, 31, 32, 33, 517, kBound}) {
     map.set_count(*context_, count);
-    for (const std::string& name : device_rows({.kv = 27, .c_in = 64, .c_out = 64})) {
+    for (const std::string& name : device_rows(*context_, {.kv = 27, .c_in = 64, .c_out = 64})) {
       const auto got = on_device(c, map, count, {.kernel = name});
       ASSERT_TRUE(std::equal(got.begin(), got.end(), want.begin())) << name << " count " << count;
       ASSERT_EQ(got.size(), static_cast<std::size_t>(count) * 64);

@@ -156,10 +156,12 @@ std::vector<std::uint8_t> written_rows(std::span<const std::uint8_t> raw, std::i
   return tight;
 }
 
-std::vector<std::string> device_rows(const ImplicitGemmProblem& problem) {
+std::vector<std::string> device_rows(const Context& context, const ImplicitGemmProblem& problem) {
   std::vector<std::string> names;
   for (const ImplicitGemmKernel& row : implicit_gemm_kernels()) {
-    if (row.isa == Isa::kSm80 && row.rejects(problem) == nullptr) names.emplace_back(row.name);
+    if (row.isa >= Isa::kSm80 && context.supports(row.isa) && row.rejects(problem) == nullptr) {
+      names.emplace_back(row.name);
+    }
   }
   return names;
 }

@@ -55,6 +55,6 @@ std::vector<std::uint8_t> written_rows(std::span<const std::uint8_t> raw, std::i
                                        std::int64_t row_bytes, std::int64_t stride_bytes);
 
 /// Names of the tensor-core (or float32) rows that take the problem.
-std::vector<std::string> device_rows(const ImplicitGemmProblem& problem);
+std::vector<std::string> device_rows(const Context& context, const ImplicitGemmProblem& problem);
 
 }  // namespace voxgemm::test

@@ -29,7 +29,7 @@ TEST(GoldenCuda, EveryRowEqualsSpconv) {
     const DeviceMap map(context, g.desc.kv, c.n_in, brute_pairs(g), {.capacity = num_out + 4 - num_out % 4});
     const std::int64_t row_bytes = g.desc.c_out * static_cast<std::int64_t>(size_of(g.desc.out_dtype));
     for (const std::string& name :
-         device_rows({.kv = g.desc.kv, .c_in = g.desc.c_in, .c_out = g.desc.c_out})) {
+         device_rows(context, {.kv = g.desc.kv, .c_in = g.desc.c_in, .c_out = g.desc.c_out})) {
       const auto raw = run_on_device(context, c, map, {.kernel = name});
       const auto got = written_rows(raw, num_out, row_bytes, row_bytes);
       ASSERT_EQ(got.size(), g.out.bytes.size()) << g.desc.name;

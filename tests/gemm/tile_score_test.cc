@@ -28,21 +28,25 @@ TEST(TileScore, LayersOfABackbone) {
   expect_tile(tile_of(16, 16, 80000), 32, 16, 16);
   expect_tile(tile_of(32, 32, 70000), 16, 32, 32);
   expect_tile(tile_of(32, 32, 700000), 32, 32, 32);
-  expect_tile(tile_of(64, 64, 30000), 16, 64, 64);
-  expect_tile(tile_of(128, 128, 10000), 16, 64, 64);
+  expect_tile(tile_of(32, 64, 30000), 32, 32, 32);
+  expect_tile(tile_of(64, 64, 30000), 32, 32, 64);
+  expect_tile(tile_of(64, 128, 10000), 16, 32, 64);
+  expect_tile(tile_of(128, 128, 10000), 16, 32, 64);
   expect_tile(tile_of(16, 16, 80000, DType::kFloat16), 32, 16, 16);
   expect_tile(tile_of(8, 16, 1000, DType::kFloat16), 16, 16, 8);
 }
 
 TEST(TileScore, NarrowsTheSliceUntilItFits) {
   expect_tile(tile_of(128, 128, 10000, DType::kFloat16), 16, 32, 32);
-  expect_tile(tile_of(64, 64, 30000, DType::kInt8, 100 * 1024), 16, 32, 64);
+  expect_tile(tile_of(64, 64, 30000, DType::kFloat16, 150 * 1024), 16, 32, 32);
   expect_tile(tile_of(512, 512, 30000), 32, 16, 64);
 }
 
-TEST(TileScore, TakesTheWidestWhenNothingFits) { expect_tile(tile_of(2048, 64, 30000), 16, 64, 64); }
+TEST(TileScore, TakesTheWidestWhenNothingFits) {
+  expect_tile(tile_of(2048, 64, 30000, DType::kFloat16), 16, 64, 32);
+}
 
-TEST(TileScore, UnknownRowsCountAsMany) { expect_tile(tile_of(64, 64, 0), 32, 64, 64); }
+TEST(TileScore, UnknownRowsCountAsMany) { expect_tile(tile_of(64, 64, 0), 32, 32, 64); }
 
 TEST(TileScore, ChosenTilesHoldEveryProblem) {
   for (const DType dtype : {DType::kInt8, DType::kFloat16}) {

@@ -97,8 +97,12 @@ TEST(BackboneCommands, EveryKernelAndThreadCountGivesTheSameChecksum) {
     std::string kernel;
     words >> kernel;
     if (!line.ends_with("runs int8")) continue;  // rows for any int8 input: they can be forced on every layer
+    const std::string options = "--no-sqnr --kernel " + kernel;
+    const Outcome refusal =
+        voxgemm("run --repeat 1 " + kSmall + options);  // rows that leave narrow layers to others
+    if (refusal.code != 0 && refusal.out.find("no kernel takes the problem") != std::string::npos) continue;
     ++forced;
-    const nlohmann::json document = run_json(folder, "--no-sqnr --kernel " + kernel);
+    const nlohmann::json document = run_json(folder, options);
     if (document.is_null()) continue;
     checksums.insert(document["output"]["checksum_fnv1a64"]);
     for (const nlohmann::json& layer : document["layers"]) {

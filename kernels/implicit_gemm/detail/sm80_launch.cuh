@@ -37,13 +37,14 @@ __global__ void __launch_bounds__(Config::kThreads, 1) sm80_kernel(const __grid_
   // Every warp begins a first tile, be it one past the last, so that all meet at the one barrier.
   for (bool first = true;; first = false) {
     const std::int32_t tile = local * workers + worker;
+    if (!first && tile >= tiles) break;
     Sm80Tile<Config> work(args, weights, tile, n, lane);
     work.start(0);
     if (first) {
       ptx::cp_async_wait_all();
       __syncthreads();
     }
-    if (tile >= tiles) break;
+    if (first && tile >= tiles) break;
     work.multiply();
     for (std::int32_t word = 1; word * 32 < args.kv; ++word) {
       work.start(word);
@@ -90,8 +91,7 @@ inline Sm80Args sm80_args(const ImplicitGemmArgs& a, Sm80Shape shape) {
   k.argsort = a.pairs.mask_splits == 1 ? a.pairs.mask_argsort[0] : nullptr;
   k.vector_out = aligned(a.out, a.out_stride * out_size, access) &&
                  (a.residual == nullptr || aligned(a.residual, a.residual_stride * out_size, access));
-  k.vector_pairs = k.argsort == nullptr && aligned(k.pair_fwd, a.pairs.pair_stride * 4, 16) &&
-                   a.pairs.pair_stride >= std::int64_t{ceil_div(k.num_out, shape.rows)} * shape.rows;
+  k.vector_pairs = k.argsort == nullptr && aligned(k.pair_fwd, a.pairs.pair_stride * 4, 16);
   k.activation = a.activation;
   k.out_dtype = a.problem.out_dtype;
   k.scale = a.scale;
@@ -106,9 +106,10 @@ inline Sm80Args sm80_args(const ImplicitGemmArgs& a, Sm80Shape shape) {
   return k;
 }
 
-template <typename Config>
-void sm80_launch(const Sm80Args& args, Exec exec) noexcept {
-  const std::int32_t tiles = ceil_div(args.num_out, Config::kRows);
+/// Persistent blocks over tiles of `rows` rows, at most one a multiprocessor.
+inline void launch_persistent(void (*kernel)(Sm80Args), const Sm80Args& args, std::int32_t rows,
+                              std::int32_t threads, std::int32_t resident_vectors, Exec exec) noexcept {
+  const std::int32_t tiles = ceil_div(args.num_out, rows);
   const std::int32_t sms = exec.num_sms > 0 ? exec.num_sms : 1;
   std::int32_t workers = sms / args.slices > 0 ? sms / args.slices : 1;
   if (workers > tiles) workers = tiles;
@@ -117,12 +118,18 @@ void sm80_launch(const Sm80Args& args, Exec exec) noexcept {
   attribute.val.programmaticStreamSerializationAllowed = 1;
   cudaLaunchConfig_t config{};
   config.gridDim = dim3(static_cast<unsigned>(workers * args.slices));
-  config.blockDim = dim3(Config::kThreads);
-  config.dynamicSmemBytes = Config::kResident ? static_cast<std::size_t>(args.slice_vectors) * 16 : 0;
+  config.blockDim = dim3(static_cast<unsigned>(threads));
+  config.dynamicSmemBytes = static_cast<std::size_t>(resident_vectors) * 16;
   config.stream = static_cast<cudaStream_t>(exec.stream);
   config.attrs = &attribute;
   config.numAttrs = device_attribute(cudaDevAttrComputeCapabilityMajor) >= 9 ? 1 : 0;
-  keep_first_error(exec, cudaLaunchKernelEx(&config, sm80_kernel<Config>, args));
+  keep_first_error(exec, cudaLaunchKernelEx(&config, kernel, args));
+}
+
+template <typename Config>
+void sm80_launch(const Sm80Args& args, Exec exec) noexcept {
+  launch_persistent(sm80_kernel<Config>, args, Config::kRows, Config::kThreads,
+                    Config::kResident ? args.slice_vectors : 0, exec);
 }
 
 // The members of Sm80Row (sm80_rows.h). The weights stay in shared memory when a slice fits, else they come

@@ -1,4 +1,5 @@
 // Proves that enqueue allocates nothing once warm: every malloc and operator new of this binary is counted.
+// And that a build whose allocator refuses says so and gives everything back, whichever request was refused.
 #include <gtest/gtest.h>
 
 #include <atomic>
@@ -99,6 +100,54 @@ TEST(Allocation, EnqueueAllocatesNothingOnTwoThreads) {
   GTEST_SKIP() << "malloc cannot be counted under this C library or sanitizer";
 #endif
   EXPECT_EQ(allocations_of_enqueue(2, Precision::kInt8), 0);
+}
+
+/// Refuses every request from the `limit`-th on, and counts what is out.
+class LimitedAllocator final : public Allocator {
+ public:
+  explicit LimitedAllocator(int limit) : left_(limit) {}
+  void* allocate(Device, std::size_t bytes) noexcept override {
+    if (left_-- <= 0) return nullptr;
+    void* pointer = ::operator new (bytes, std::align_val_t{256}, std::nothrow);
+    if (pointer != nullptr) live_ += bytes;
+    return pointer;
+  }
+  void deallocate(Device, void* pointer, std::size_t bytes) noexcept override {
+    if (pointer != nullptr) live_ -= bytes;
+    ::operator delete (pointer, std::align_val_t{256});
+  }
+  [[nodiscard]] std::size_t live() const { return live_; }
+
+ private:
+  int left_;
+  std::size_t live_ = 0;
+};
+
+TEST(Allocation, EveryRefusedRequestIsAnErrorThatLeaksNothing) {
+  TestNetwork t = residual_unet();
+  Context plain({.threads = 1});
+  const Frame frame = random_frame(t.shape, t.batch_size, t.channels, 300, 3);
+  const ScaleTable scales = calibrate_min_max(plain, t.net, {&frame, 1});
+  const RunResult want = EngineRunner(plain, EngineRunner::build(plain, t.net, scales)).run(frame);
+  int refused = 0;
+  for (bool built = false; !built; ++refused) {
+    ASSERT_LT(refused, 10'000);
+    LimitedAllocator allocator(refused);
+    {
+      Context context({.threads = 1, .allocator = &allocator});
+      try {
+        EngineRunner runner(context, EngineRunner::build(context, t.net, scales));
+        built = true;
+        const RunResult got = runner.run(frame);
+        ASSERT_EQ(got.outputs.size(), want.outputs.size());
+        EXPECT_EQ(got.outputs[0].features, want.outputs[0].features);
+      } catch (const Error& error) {
+        ASSERT_EQ(error.code(), ErrorCode::kOutOfMemory) << "request " << refused << ": " << error.what();
+      }
+    }
+    ASSERT_EQ(allocator.live(), 0u) << "request " << refused;
+  }
+  EXPECT_GT(refused, 4);
 }
 
 }  // namespace

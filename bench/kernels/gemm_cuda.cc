@@ -277,9 +277,11 @@ void print_layers(Context& context, const Scene& scene, const Settings& settings
       others += fmt::format(" {}={:.2f}", row.name.substr(5),
                             time_layer(context, layer, settings.dtype, std::string(row.name), nullptr));
     }
-    fmt::print("{:18} n {:6} pairs {:7} floor {:5.2f} us  chosen {:14} {:6.2f} us |{}\n", layer.name,
-               layer.pairs->view.num_out, layer.pairs->num_pairs, floor_us(layer, settings.dtype), chosen, us,
-               others);
+    const double floor = floor_us(layer, settings.dtype);
+    fmt::print(
+        "{:18} n {:6} pairs {:7} floor {:5.2f} us  chosen {:14} {:6.2f} us, floor {:4.1f} % of it |{}\n",
+        layer.name, layer.pairs->view.num_out, layer.pairs->num_pairs, floor, chosen, us, 100 * floor / us,
+        others);
   }
   fmt::print("sum over the 21 layers: {:.1f} us\n", total);
 }

@@ -34,9 +34,21 @@ template <bool kSigned>
   return _mm512_set1_epi32(four);
 }
 
+// The correction of signed inputs: sums of the input rows, gathered per output row. The dot ports are busy
+// elsewhere, so that it costs little beside the products.
+template <int kRows, bool kSigned>
+[[gnu::always_inline]] inline void correct_rows(const Operands& o, const std::int32_t* in_rows,
+                                                const std::uint16_t* out_rows) {
+  if constexpr (kSigned) {
+    unroll<kRows>([&](auto m) __attribute__((always_inline)) {
+      o.corrections[out_rows[m]] += o.row_sums[in_rows[m]];
+    });
+  }
+}
+
 // `blocks` register blocks of kRows pairs, weights read at every step. Sums start at zero and are added to
 // the accumulators at the end: with sums that start from loads, a block would wait for the stores of the one
-// before.
+// before. Rows are stored one by one between the dots of the last step, so that stores do not queue up.
 template <int kRows, int kUnits, bool kSigned>
 [[gnu::noinline]] void stream_blocks(const Operands& o, const std::int32_t* in_rows,
                                      const std::uint16_t* out_rows, std::int32_t blocks) {
@@ -49,7 +61,7 @@ template <int kRows, int kUnits, bool kSigned>
                          __attribute__((always_inline)) { acc[m * kUnits + n] = _mm512_setzero_si512(); });
     });
     const std::int8_t* w = o.weights;
-    for (std::int64_t s = 0; s < o.steps; ++s, w += 64 * kUnits) {
+    const auto step = [&](std::int64_t s, auto&& finish_row) __attribute__((always_inline)) {
       __m512i weights[kUnits];
       unroll<kUnits>([&](auto n)
                          __attribute__((always_inline)) { weights[n] = _mm512_load_si512(w + 64 * n); });
@@ -58,55 +70,75 @@ template <int kRows, int kUnits, bool kSigned>
         unroll<kUnits>([&](auto n) __attribute__((always_inline)) {
           acc[m * kUnits + n] = dot<kSigned>(acc[m * kUnits + n], b, weights[n]);
         });
+        finish_row(m);
       });
+    };
+    const std::int64_t last = o.steps - 1;
+    for (std::int64_t s = 0; s < last; ++s, w += 64 * kUnits) {
+      step(s, [](auto) __attribute__((always_inline)){});
     }
-    unroll<kRows>([&](auto m) __attribute__((always_inline)) {
-      std::int32_t* again = o.acc + out_rows[m] * kUnitChannels;
-      unroll<kUnits>([&](auto n) __attribute__((always_inline)) {
-        std::int32_t* at = again + n * accumulator_plane(kUnits);
-        _mm512_store_si512(at, _mm512_add_epi32(acc[m * kUnits + n], _mm512_load_si512(at)));
-      });
-    });
+    step(
+        last, [&](auto m) __attribute__((always_inline)) {
+          std::int32_t* to = o.acc + out_rows[m] * kUnitChannels;
+          unroll<kUnits>([&](auto n) __attribute__((always_inline)) {
+            const __m512i before = _mm512_load_si512(to + n * accumulator_plane(kUnits));
+            acc[m * kUnits + n] = _mm512_add_epi32(acc[m * kUnits + n], before);
+          });
+          // Loads before stores: units lie a multiple of 4096 bytes apart, where a load waits for a store.
+          __asm__ volatile("" ::: "memory");
+          unroll<kUnits>([&](auto n) __attribute__((always_inline)) {
+            _mm512_store_si512(to + n * accumulator_plane(kUnits), acc[m * kUnits + n]);
+          });
+        });
+    correct_rows<kRows, kSigned>(o, in_rows, out_rows);
   }
 }
 
-// The same with the weights of the offset held in registers for the whole list.
+// One block of the form below.
 template <int kRows, int kUnits, int kSteps, bool kSigned>
-[[gnu::noinline]] void hold_blocks(const Operands& o, const std::int32_t* in_rows,
-                                   const std::uint16_t* out_rows, std::int32_t blocks) {
-  const std::int8_t* const in = o.in;
-  const auto stride = static_cast<std::uint64_t>(o.in_stride);
-  char* const acc_rows = reinterpret_cast<char*>(o.acc);
-  constexpr std::uint64_t kRowBytes = 64;
-  constexpr std::int64_t kPlaneBytes = 4 * accumulator_plane(kUnits);
+[[gnu::always_inline]] inline void hold_block(const Operands& o, const __m512i* weights,
+                                              const std::int32_t* in_rows, const std::uint16_t* out_rows) {
+  constexpr std::int64_t kPlane = accumulator_plane(kUnits);
+  const std::int8_t* x[kRows];
+  std::int32_t* to[kRows];
+  __m512i acc[kRows * kUnits];
+  unroll<kRows>([&](auto m) __attribute__((always_inline)) {
+    x[m] = o.in + static_cast<std::uint32_t>(in_rows[m]) * static_cast<std::uint64_t>(o.in_stride);
+    to[m] = o.acc + std::uint64_t{out_rows[m]} * kUnitChannels;
+    unroll<kUnits>([&](auto n) __attribute__((always_inline)) {
+      acc[m * kUnits + n] = _mm512_load_si512(to[m] + n * kPlane);
+    });
+  });
+  unroll<kSteps>([&](auto s) __attribute__((always_inline)) {
+    unroll<kRows>([&](auto m) __attribute__((always_inline)) {
+      const __m512i b = broadcast4(x[m] + 4 * s);
+      unroll<kUnits>([&](auto n) __attribute__((always_inline)) {
+        acc[m * kUnits + n] = dot<kSigned>(acc[m * kUnits + n], b, weights[s * kUnits + n]);
+      });
+    });
+  });
+  unroll<kRows>([&](auto m) __attribute__((always_inline)) {
+    unroll<kUnits>([&](auto n) __attribute__((always_inline)) {
+      _mm512_store_si512(to[m] + n * kPlane, acc[m * kUnits + n]);
+    });
+  });
+  correct_rows<kRows, kSigned>(o, in_rows, out_rows);
+}
+
+// A list in blocks of kRows pairs and then pair by pair, the weights of the offset in registers throughout.
+template <int kRows, int kUnits, int kSteps, bool kSigned>
+[[gnu::noinline]] void hold_blocks(const Operands& operands, const std::int32_t* in_rows,
+                                   const std::uint16_t* out_rows, std::int32_t count) {
+  const Operands o = operands;  // a copy that no store can change
   __m512i weights[kSteps * kUnits];
   unroll<kSteps * kUnits>([&](auto i) __attribute__((always_inline)) {
     weights[i] = _mm512_load_si512(o.weights + 64 * i);
   });
-  for (; blocks > 0; --blocks, in_rows += kRows, out_rows += kRows) {
-    const std::int8_t* x[kRows];
-    std::uint64_t to[kRows];
-    __m512i acc[kRows * kUnits];
-    unroll<kRows>([&](auto m) __attribute__((always_inline)) {
-      x[m] = in + static_cast<std::uint32_t>(in_rows[m]) * stride;
-      to[m] = out_rows[m] * kRowBytes;
-      unroll<kUnits>([&](auto n) __attribute__((always_inline)) {
-        acc[m * kUnits + n] = _mm512_load_si512(acc_rows + to[m] + n * kPlaneBytes);
-      });
-    });
-    unroll<kSteps>([&](auto s) __attribute__((always_inline)) {
-      unroll<kRows>([&](auto m) __attribute__((always_inline)) {
-        const __m512i b = broadcast4(x[m] + 4 * s);
-        unroll<kUnits>([&](auto n) __attribute__((always_inline)) {
-          acc[m * kUnits + n] = dot<kSigned>(acc[m * kUnits + n], b, weights[s * kUnits + n]);
-        });
-      });
-    });
-    unroll<kRows>([&](auto m) __attribute__((always_inline)) {
-      unroll<kUnits>([&](auto n) __attribute__((always_inline)) {
-        _mm512_store_si512(acc_rows + to[m] + n * kPlaneBytes, acc[m * kUnits + n]);
-      });
-    });
+  for (; count >= kRows; count -= kRows, in_rows += kRows, out_rows += kRows) {
+    hold_block<kRows, kUnits, kSteps, kSigned>(o, weights, in_rows, out_rows);
+  }
+  for (; count > 0; --count, ++in_rows, ++out_rows) {
+    hold_block<1, kUnits, kSteps, kSigned>(o, weights, in_rows, out_rows);
   }
 }
 
@@ -138,12 +170,7 @@ void stream_list(const Operands& o, const PairList& list) {
 template <int kUnits, int kSteps, bool kSigned>
 void hold_list(const Operands& o, const PairList& list) {
   constexpr int kRows = vnni_shape(kSteps, kUnits).rows;
-  const std::int32_t blocks = list.count / kRows;
-  const std::int32_t done = blocks * kRows;
-  hold_blocks<kRows, kUnits, kSteps, kSigned>(o, list.in_rows, list.out_rows, blocks);
-  if (done < list.count) {
-    hold_blocks<1, kUnits, kSteps, kSigned>(o, list.in_rows + done, list.out_rows + done, list.count - done);
-  }
+  hold_blocks<kRows, kUnits, kSteps, kSigned>(o, list.in_rows, list.out_rows, list.count);
 }
 
 using ListFn = void (*)(const Operands&, const PairList&);
@@ -181,9 +208,39 @@ struct Vnni {
     }
   }
   static void finish(const ImplicitGemmArgs& a, const FinishBlock<Sum>& block, std::int32_t units) {
-    finish_units(a, block, units);
+    finish_units<kSigned>(a, block, units);
   }
 };
+
+// Copies one input row, 64 bytes at a time, where a copy is wanted. Its sum in 16 parts (vpdpbusd by ones).
+[[gnu::always_inline]] inline __m512i prepare_row(const ImplicitGemmPrepare& a, std::int64_t row) {
+  const auto* in = static_cast<const std::int8_t*>(a.in) + row * a.in_stride;
+  auto* padded = static_cast<std::int8_t*>(a.padded);
+  const std::int64_t width = padded != nullptr ? a.padded_stride : a.problem.c_in;
+  __m512i sums = _mm512_setzero_si512();
+  for (std::int64_t c = 0; c < width; c += 64) {
+    const __m512i x = _mm512_maskz_loadu_epi8(low_bits(a.problem.c_in - c), in + c);
+    sums = _mm512_dpbusd_epi32(sums, _mm512_set1_epi8(1), x);
+    if (padded != nullptr)
+      _mm512_mask_storeu_epi8(padded + row * a.padded_stride + c, low_bits(width - c), x);
+  }
+  return sums;
+}
+
+// Lane i: the sum of the 16 lanes of v[i].
+[[gnu::always_inline]] inline __m512i add_across(const __m512i* v) {
+  const auto add4 = [](const __m512i* r) __attribute__((always_inline)) {  // every quarter: of 4 registers
+    const __m512i low =
+        _mm512_add_epi32(_mm512_unpacklo_epi32(r[0], r[1]), _mm512_unpackhi_epi32(r[0], r[1]));
+    const __m512i high =
+        _mm512_add_epi32(_mm512_unpacklo_epi32(r[2], r[3]), _mm512_unpackhi_epi32(r[2], r[3]));
+    return _mm512_add_epi32(_mm512_unpacklo_epi64(low, high), _mm512_unpackhi_epi64(low, high));
+  };
+  const auto add_quarters = [](__m512i r, __m512i s) __attribute__((always_inline)) {
+    return _mm512_add_epi32(_mm512_shuffle_i32x4(r, s, 0x88), _mm512_shuffle_i32x4(r, s, 0xDD));
+  };
+  return add_quarters(add_quarters(add4(v), add4(v + 4)), add_quarters(add4(v + 8), add4(v + 12)));
+}
 
 }  // namespace
 
@@ -197,25 +254,15 @@ void avx512vnni_u8_run(const ImplicitGemmArgs& args, RowRange tiles, Exec) noexc
   run_tiles<Vnni<false>>(args, tiles);
 }
 
-// Copies of 16 bytes at a time, sums of 64 bytes at a time (vpdpbusd by ones).
 void avx512vnni_prepare(const ImplicitGemmPrepare& a, RowRange rows, Exec) noexcept {
-  const auto* in = static_cast<const std::int8_t*>(a.in);
-  auto* padded = static_cast<std::int8_t*>(a.padded);
-  const __m512i ones = _mm512_set1_epi8(1);
-  const std::int64_t width = a.padded != nullptr ? a.padded_stride : a.problem.c_in;
-  for (std::int64_t row = rows.begin; row < rows.end; ++row) {
-    __m512i sums = _mm512_setzero_si512();
-    for (std::int64_t c = 0; c < width; c += 64) {
-      const std::int64_t readable = a.problem.c_in - c;
-      const std::int64_t writable = width - c;
-      const __mmask64 read =
-          readable <= 0 ? 0 : _bzhi_u64(~0ULL, static_cast<unsigned>(readable > 64 ? 64 : readable));
-      const __m512i x = _mm512_maskz_loadu_epi8(read, in + row * a.in_stride + c);
-      sums = _mm512_dpbusd_epi32(sums, ones, x);
-      if (padded == nullptr) continue;
-      const __mmask64 write = _bzhi_u64(~0ULL, static_cast<unsigned>(writable > 64 ? 64 : writable));
-      _mm512_mask_storeu_epi8(padded + row * a.padded_stride + c, write, x);
-    }
+  std::int64_t row = rows.begin;
+  for (; row + 16 <= rows.end; row += 16) {
+    __m512i sums[16];
+    unroll<16>([&](auto i) __attribute__((always_inline)) { sums[i] = prepare_row(a, row + i); });
+    if (a.row_sums != nullptr) _mm512_storeu_si512(a.row_sums + row, add_across(sums));
+  }
+  for (; row < rows.end; ++row) {
+    const __m512i sums = prepare_row(a, row);
     if (a.row_sums != nullptr) a.row_sums[row] = _mm512_reduce_add_epi32(sums);
   }
 }

@@ -59,12 +59,14 @@ constexpr std::int64_t weight_at(std::int32_t kv, std::int32_t c_in, std::int32_
 /// Register block of the AVX-512 VNNI rows for `steps` dot steps. 32 registers hold rows * units
 /// accumulators, the weights (units of one step, or all of an offset when they take at most 16) and a
 /// broadcast activation. Weights stay where they fit: a block of few channels otherwise loads one weight per
-/// dot. 10 independent sums or more hide the latency of the two dot ports.
+/// dot. About 10 independent sums hide the latency of the two dot ports; the blocks that follow fill the
+/// rest, and higher ones are slower again (measured: 3 to 6 rows).
 constexpr BlockShape vnni_shape(std::int32_t steps, std::int32_t units) {
+  constexpr std::int32_t kStationary[] = {0, 4, 5, 3, 3};
+  constexpr std::int32_t kStreaming[] = {0, 6, 6, 6, 6};
   const bool power_of_two = steps == 1 || steps == 2 || steps == 4 || steps == 8;
-  if (power_of_two && steps * units <= 16) return {units >= 4 ? 2 : 4, true};
-  constexpr std::int32_t kRows[] = {0, 6, 6, 6, 6};
-  return {kRows[units], false};
+  if (power_of_two && steps * units <= 16) return {kStationary[units], true};
+  return {kStreaming[units], false};
 }
 
 /// Sums that a row of the table keeps in the L1 cache: 32 KiB of them, unit by unit: (units, rows, 16). With

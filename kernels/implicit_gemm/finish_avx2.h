@@ -11,14 +11,12 @@
 namespace voxgemm {
 namespace {  // internal linkage: every ISA file keeps its own copy
 
-[[gnu::always_inline]] inline __m256 scaled_avx2(const float* acc, std::int32_t, __m256, __m256 bias) {
+[[gnu::always_inline]] inline __m256 scaled_avx2(const float* acc, __m256, __m256 bias) {
   return _mm256_add_ps(_mm256_load_ps(acc), bias);
 }
 
-[[gnu::always_inline]] inline __m256 scaled_avx2(const std::int32_t* acc, std::int32_t correction,
-                                                 __m256 scale, __m256 bias) {
-  const __m256i sums = _mm256_sub_epi32(_mm256_load_si256(reinterpret_cast<const __m256i*>(acc)),
-                                        _mm256_slli_epi32(_mm256_set1_epi32(correction), 7));
+[[gnu::always_inline]] inline __m256 scaled_avx2(const std::int32_t* acc, __m256 scale, __m256 bias) {
+  const __m256i sums = _mm256_load_si256(reinterpret_cast<const __m256i*>(acc));
   return _mm256_fmadd_ps(scale, _mm256_cvtepi32_ps(sums), bias);
 }
 
@@ -46,14 +44,12 @@ void finish_element(const ImplicitGemmArgs& a, Sum sum, std::int64_t row, std::i
 
 // 16 channels of one row, all of them inside c_out.
 template <typename Sum>
-void finish_unit(const ImplicitGemmArgs& a, const Sum* acc, std::int32_t correction, std::int64_t row,
-                 std::int32_t n) {
+void finish_unit(const ImplicitGemmArgs& a, const Sum* acc, std::int64_t row, std::int32_t n) {
   const bool to_int8 = a.problem.out_dtype == DType::kInt8;
   __m256 t[2];
   for (int h = 0; h < 2; ++h) {
     const std::int32_t channel = n + 8 * h;
-    t[h] = scaled_avx2(acc + 8 * h, correction, _mm256_loadu_ps(a.scale + channel),
-                       _mm256_loadu_ps(a.bias + channel));
+    t[h] = scaled_avx2(acc + 8 * h, _mm256_loadu_ps(a.scale + channel), _mm256_loadu_ps(a.bias + channel));
     if (a.residual != nullptr) {
       const std::int64_t at = row * a.residual_stride + channel;
       const __m256 r = to_int8 ? load_int8_avx2(static_cast<const std::int8_t*>(a.residual) + at)
@@ -72,20 +68,21 @@ void finish_unit(const ImplicitGemmArgs& a, const Sum* acc, std::int32_t correct
   }
 }
 
-/// Epilogue and stores of one block of `units` times 16 channels.
+/// Epilogue and stores of one block of `units` times 16 channels, without corrections.
 template <typename Sum>
 void finish_units(const ImplicitGemmArgs& a, const FinishBlock<Sum>& b, std::int32_t units) {
   for (std::int32_t i = 0; i < b.rows; ++i) {
-    const std::int32_t correction = b.corrections == nullptr ? 0 : b.corrections[i];
     for (std::int32_t u = 0; u < units; ++u) {
-      const Sum* acc = b.acc + u * accumulator_plane(units) + i * kUnitChannels;
+      Sum* acc = b.acc + u * accumulator_plane(units) + i * kUnitChannels;
       const std::int32_t n = b.channel + u * kUnitChannels;
       if (n + kUnitChannels <= a.problem.c_out) {
-        finish_unit(a, acc, correction, b.first_row + i, n);
+        finish_unit(a, acc, b.first_row + i, n);
       } else {
         for (std::int32_t c = 0; n + c < a.problem.c_out; ++c)
           finish_element(a, acc[c], b.first_row + i, n + c);
       }
+      _mm256_store_si256(reinterpret_cast<__m256i*>(acc), _mm256_setzero_si256());
+      _mm256_store_si256(reinterpret_cast<__m256i*>(acc + 8), _mm256_setzero_si256());
     }
   }
 }

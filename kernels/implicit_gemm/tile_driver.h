@@ -1,11 +1,10 @@
 // The loop that all vector rows share: sub-tiles, channel blocks, offsets, then the epilogue. What differs is
 // a policy P:
-//   using Sum                              std::int32_t or float
-//   kDepth, kChannelMultiple               channels of a step; what c_in is rounded up to in the packed
-//   weights kRowSums                               whether 128 * row sums must be taken off using Weight
-//   element of the packed weights using List                             void (*)(const
-//   PairOperands<Weight>&, const PairList&) static List list(problem, units)       multiplies the pairs of
-//   one offset static void finish(args, block, units) epilogue
+//   using In, Weight, Sum, Operands        elements; Operands = PairOperands<In, Weight, Sum>
+//   kDepth, kChannelMultiple               channels of a step; what c_in is rounded up to in packed weights
+//   kRowSums                               whether 128 * row sums must be taken off the sums
+//   static list(operands)                  function that multiplies the pairs of one offset
+//   static void finish(args, block, units) epilogue
 // ISA files only.
 #pragma once
 
@@ -26,15 +25,15 @@ struct PairOperands {
   std::int32_t c_in = 0;
   std::int32_t steps = 0;
   std::int32_t units = 0;
-  Sum* acc = nullptr;  // (units, tile rows, 16), units accumulator_plane() apart
+  Sum* acc = nullptr;                      // (units, tile rows, 16), units accumulator_plane() apart
+  const std::int32_t* row_sums = nullptr;  // [n_in] and
+  std::int32_t* corrections = nullptr;  // (tile rows): the sums of every output row's inputs; kRowSums only
 };
 
 template <typename P>
 void run_sub_tile(const ImplicitGemmArgs& a, TileCursor& cursor, std::int64_t tile_row, std::int32_t begin,
-                  std::int32_t end) {
-  using Sum = typename P::Sum;
-  alignas(64) Sum acc[kMostSums];
-  std::int32_t corrections[P::kRowSums ? accumulator_rows(1) : 1];
+                  std::int32_t end, typename P::Sum* acc) {
+  std::int32_t corrections[2][P::kRowSums ? accumulator_rows(1) : 1];
   const std::int32_t rows = end - begin;
   const std::int32_t c_out = a.problem.c_out;
   typename P::Operands o;
@@ -44,28 +43,24 @@ void run_sub_tile(const ImplicitGemmArgs& a, TileCursor& cursor, std::int64_t ti
   o.c_in = a.problem.c_in;
   o.steps = num_steps(a.problem.c_in, P::kDepth);
   const std::int32_t packed_c_in = num_steps(o.c_in, P::kChannelMultiple) * P::kChannelMultiple;
-  if (P::kRowSums) __builtin_memset(corrections, 0, sizeof(std::int32_t) * static_cast<std::size_t>(rows));
+  o.row_sums = a.row_sums;
+  if (P::kRowSums) __builtin_memset(corrections, 0, sizeof corrections);
   for (std::int32_t b = 0; b < num_blocks(c_out); ++b) {
     o.units = block_units(c_out, b);
     const auto multiply = P::list(o);
-    for (std::int32_t u = 0; u < o.units; ++u) {
-      __builtin_memset(acc + u * accumulator_plane(o.units), 0,
-                       sizeof(Sum) * static_cast<std::size_t>(rows * kUnitChannels));
-    }
     o.acc = acc - std::int64_t{begin} * kUnitChannels;
+    o.corrections = corrections[b == 0 ? 0 : 1] - begin;  // the first block's serve all
     for (std::int32_t k = 0; k < a.problem.kv;
          ++k, o.weights += offset_weights(packed_c_in, P::kDepth, o.units)) {
       const PairList list = cursor.take(k, end);
-      if (list.count == 0) continue;
-      multiply(o, list);
-      if (!P::kRowSums || b > 0) continue;
-      for (std::int32_t p = 0; p < list.count; ++p) {
-        corrections[list.out_rows[p] - begin] += a.row_sums[list.in_rows[p]];
-      }
+      if (list.count > 0) multiply(o, list);
+    }
+    if (P::kRowSums && b == 0) {
+      for (std::int32_t i = 0; i < rows; ++i) corrections[0][i] *= 128;
     }
     P::finish(a,
               {.acc = acc,
-               .corrections = P::kRowSums ? corrections : nullptr,
+               .corrections = P::kRowSums ? corrections[0] : nullptr,
                .first_row = tile_row + begin,
                .rows = rows,
                .channel = first_unit(c_out, b) * kUnitChannels},
@@ -76,6 +71,8 @@ void run_sub_tile(const ImplicitGemmArgs& a, TileCursor& cursor, std::int64_t ti
 
 template <typename P>
 void run_tiles(const ImplicitGemmArgs& a, RowRange tiles) {
+  alignas(64) typename P::Sum acc[kMostSums];  // zeros whenever a sub-tile starts
+  __builtin_memset(acc, 0, sizeof acc);
   const std::int32_t tile_rows = a.pairs.tiles.tile_rows;
   const std::int32_t most = accumulator_rows(widest_block(a.problem.c_out));
   const std::int32_t parts = (tile_rows + most - 1) / most;
@@ -86,7 +83,7 @@ void run_tiles(const ImplicitGemmArgs& a, RowRange tiles) {
     const std::int64_t left = a.pairs.num_out - first;
     const auto rows = static_cast<std::int32_t>(left < tile_rows ? left : tile_rows);
     for (std::int32_t begin = 0; begin < rows; begin += step) {
-      run_sub_tile<P>(a, cursor, first, begin, begin + step < rows ? begin + step : rows);
+      run_sub_tile<P>(a, cursor, first, begin, begin + step < rows ? begin + step : rows, acc);
     }
   }
 }

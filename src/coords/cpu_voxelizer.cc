@@ -3,6 +3,7 @@
 #include <bit>
 #include <cstring>
 
+#include "coords/cell_grid.h"
 #include "coords/voxelizer_impl.h"
 #include "core/context_impl.h"
 #include "core/parallel.h"
@@ -54,24 +55,8 @@ class CpuVoxelizer final : public VoxelizerBackend {
  public:
   CpuVoxelizer(const Context& context, const VoxelizePlan& plan)
       : plan_(plan),
-        parallel_(context.threads() >= kMinParallelThreads && plan.max_points >= kMinParallelPoints) {
-    for (std::size_t axis = 0; axis < 3; ++axis) {
-      grid_.min[axis] = plan.grid.min_xyz[axis];
-      grid_.size[axis] = plan.grid.voxel_size_xyz[axis];
-      grid_.cells[axis] = plan.grid_zyx[static_cast<int>(2 - axis)];
-    }
-    const auto bits = [&](std::size_t axis) {
-      return static_cast<std::int32_t>(std::bit_width(static_cast<std::uint32_t>(grid_.cells[axis] - 1)));
-    };
-    grid_.y_shift = bits(0);
-    grid_.z_shift = bits(0) + bits(1);
-    grid_.bits = bits(0) + bits(1) + bits(2);
-    if (grid_.bits > kMaxCellBits) {
-      throw Error(ErrorCode::kUnsupported, "voxel grid " + to_string(plan.grid_zyx) + " needs " +
-                                               std::to_string(grid_.bits) + " bits per cell, limit " +
-                                               std::to_string(kMaxCellBits));
-    }
-  }
+        grid_(make_cell_grid(plan)),
+        parallel_(context.threads() >= kMinParallelThreads && plan.max_points >= kMinParallelPoints) {}
 
   [[nodiscard]] std::size_t workspace_bytes() const noexcept override {
     Carver carver;

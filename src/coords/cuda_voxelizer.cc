@@ -4,6 +4,7 @@
 #include <string>
 #include <vector>
 
+#include "coords/cell_grid.h"
 #include "coords/voxelizer_impl.h"
 #include "core/context_impl.h"
 #include "core/cuda_device.h"
@@ -37,23 +38,7 @@ std::int64_t pieces(std::int64_t n, std::int64_t size) { return (n + size - 1) /
 
 class CudaVoxelizer final : public VoxelizerBackend {
  public:
-  explicit CudaVoxelizer(const VoxelizePlan& plan) : plan_(plan) {
-    for (std::size_t axis = 0; axis < 3; ++axis) {
-      grid_.min[axis] = plan.grid.min_xyz[axis];
-      grid_.size[axis] = plan.grid.voxel_size_xyz[axis];
-      grid_.cells[axis] = plan.grid_zyx[static_cast<int>(2 - axis)];
-    }
-    const auto bits = [&](std::size_t axis) {
-      return static_cast<std::int32_t>(std::bit_width(static_cast<std::uint32_t>(grid_.cells[axis] - 1)));
-    };
-    grid_.y_shift = bits(0);
-    grid_.z_shift = bits(0) + bits(1);
-    grid_.bits = bits(0) + bits(1) + bits(2);
-    if (grid_.bits > kMaxCellBits) {
-      throw Error(ErrorCode::kUnsupported, "voxel grid " + to_string(plan.grid_zyx) + " needs " +
-                                               std::to_string(grid_.bits) + " bits per cell, limit " +
-                                               std::to_string(kMaxCellBits));
-    }
+  explicit CudaVoxelizer(const VoxelizePlan& plan) : plan_(plan), grid_(make_cell_grid(plan)) {
     constexpr std::int64_t kMaxPoints = std::int64_t{1} << 29;  // slots are numbered by int32
     if (plan.max_points > kMaxPoints) {
       throw Error(ErrorCode::kUnsupported, "a cloud of " + std::to_string(plan.max_points) +

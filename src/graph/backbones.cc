@@ -89,47 +89,48 @@ class Builder {
   std::uint64_t layers_ = 0;
 };
 
-const Dims kThree = Dims::filled(3, 3);
-const Dims kTwo = Dims::filled(3, 2);
-const Dims kOne = Dims::filled(3, 1);
+/// What the two backbones differ in: how a stage goes on after its strided convolution, and its last width.
+struct Plan {
+  bool residual = false;  ///< blocks of two convolutions around a skip, instead of single convolutions
+  std::int32_t last_channels = 64;
+};
 
-void add_tail(Builder& net) { net.strided("conv_out", "spconv_down2", 128, {3, 1, 1}, {2, 1, 1}, {0, 0, 0}); }
+/// Layer `name` of stage `stage` (1 to 4) on that stage's sites.
+void add_layer(Builder& net, const Plan& plan, const std::string& name, int stage, std::int32_t channels) {
+  if (plan.residual) {
+    net.block(name, fmt::format("res{}", stage), channels);
+  } else {
+    net.subm(name, fmt::format("subm{}", stage), channels);
+  }
+}
+
+Network make_backbone(const BackboneOptions& options, const Plan& plan) {
+  Builder net(options);
+  net.subm("conv_input", "subm1", 16);
+  add_layer(net, plan, "conv1.0", 1, 16);
+  if (plan.residual) add_layer(net, plan, "conv1.1", 1, 16);
+  std::int32_t channels = 16;
+  for (int stage = 2; stage <= 4; ++stage) {
+    channels = stage == 4 ? plan.last_channels : 2 * channels;
+    const Dims padding = stage == 4 ? Dims{0, 1, 1} : Dims::filled(3, 1);
+    net.strided(fmt::format("conv{}.0", stage), fmt::format("spconv{}", stage), channels, Dims::filled(3, 3),
+                Dims::filled(3, 2), padding);
+    for (int layer = 1; layer <= 2; ++layer) {
+      add_layer(net, plan, fmt::format("conv{}.{}", stage, layer), stage, channels);
+    }
+  }
+  net.strided("conv_out", "spconv_down2", 128, {3, 1, 1}, {2, 1, 1}, {0, 0, 0});
+  return net.finish();
+}
 
 }  // namespace
 
 Network make_second_backbone(const BackboneOptions& options) {
-  Builder net(options);
-  net.subm("conv_input", "subm1", 16);
-  net.subm("conv1.0", "subm1", 16);
-  net.strided("conv2.0", "spconv2", 32, kThree, kTwo, kOne);
-  net.subm("conv2.1", "subm2", 32);
-  net.subm("conv2.2", "subm2", 32);
-  net.strided("conv3.0", "spconv3", 64, kThree, kTwo, kOne);
-  net.subm("conv3.1", "subm3", 64);
-  net.subm("conv3.2", "subm3", 64);
-  net.strided("conv4.0", "spconv4", 64, kThree, kTwo, {0, 1, 1});
-  net.subm("conv4.1", "subm4", 64);
-  net.subm("conv4.2", "subm4", 64);
-  add_tail(net);
-  return net.finish();
+  return make_backbone(options, {.residual = false, .last_channels = 64});
 }
 
 Network make_centerpoint_backbone(const BackboneOptions& options) {
-  Builder net(options);
-  net.subm("conv_input", "subm1", 16);
-  net.block("conv1.0", "res1", 16);
-  net.block("conv1.1", "res1", 16);
-  net.strided("conv2.0", "spconv2", 32, kThree, kTwo, kOne);
-  net.block("conv2.1", "res2", 32);
-  net.block("conv2.2", "res2", 32);
-  net.strided("conv3.0", "spconv3", 64, kThree, kTwo, kOne);
-  net.block("conv3.1", "res3", 64);
-  net.block("conv3.2", "res3", 64);
-  net.strided("conv4.0", "spconv4", 128, kThree, kTwo, {0, 1, 1});
-  net.block("conv4.1", "res4", 128);
-  net.block("conv4.2", "res4", 128);
-  add_tail(net);
-  return net.finish();
+  return make_backbone(options, {.residual = true, .last_channels = 128});
 }
 
 }  // namespace voxgemm

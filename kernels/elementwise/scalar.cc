@@ -1,16 +1,10 @@
 #include <cmath>
 
 #include "kernels/elementwise/elementwise.h"
+#include "kernels/scalar_values.h"
 
 namespace voxgemm {
 namespace {
-
-inline float load(float x) { return x; }
-inline float load(Half x) { return to_float(x); }
-inline float load(std::int8_t x) { return static_cast<float>(x); }
-inline void store(float t, float* out) { *out = t; }
-inline void store(float t, Half* out) { *out = to_half(t); }
-inline void store(float t, std::int8_t* out) { *out = saturate_int8(t); }
 
 template <typename T>
 void add_rows(const ElementwiseArgs& a, RowRange range) {
@@ -20,8 +14,8 @@ void add_rows(const ElementwiseArgs& a, RowRange range) {
     const T* y = static_cast<const T*>(a.b) + r * a.b_stride;
     T* out = static_cast<T*>(a.out) + r * a.out_stride;
     for (std::int32_t c = 0; c < a.channels; ++c) {
-      const float t = fmaf(a.b_factor, load(y[c]), a.a_factor * load(x[c]));
-      store(relu && !(t > 0.0F) ? 0.0F : t, out + c);
+      const float t = fmaf(a.b_factor, load_value(y[c]), a.a_factor * load_value(x[c]));
+      store_value(relu && !(t > 0.0F) ? 0.0F : t, out + c);
     }
   }
 }
@@ -31,7 +25,7 @@ void relu_rows(const ElementwiseArgs& a, RowRange range) {
   for (std::int64_t r = range.begin; r < range.end; ++r) {
     const T* x = static_cast<const T*>(a.a) + r * a.a_stride;
     T* out = static_cast<T*>(a.out) + r * a.out_stride;
-    for (std::int32_t c = 0; c < a.channels; ++c) out[c] = load(x[c]) > 0.0F ? x[c] : T{};
+    for (std::int32_t c = 0; c < a.channels; ++c) out[c] = load_value(x[c]) > 0.0F ? x[c] : T{};
   }
 }
 
@@ -47,16 +41,7 @@ void run_typed(const ElementwiseArgs& a, RowRange range) {
 }  // namespace
 
 void scalar_elementwise(const ElementwiseArgs& a, RowRange range, Exec) noexcept {
-  switch (a.dtype) {
-    case DType::kInt8:
-      return run_typed<std::int8_t>(a, range);
-    case DType::kFloat32:
-      return run_typed<float>(a, range);
-    case DType::kFloat16:
-      return run_typed<Half>(a, range);
-    case DType::kInt32:
-      return;  // refused by the operator
-  }
+  with_value_type(a.dtype, [&](auto value) { run_typed<decltype(value)>(a, range); });
 }
 
 }  // namespace voxgemm

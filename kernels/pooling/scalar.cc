@@ -3,20 +3,13 @@
 #include <cmath>
 
 #include "kernels/pooling/pooling.h"
-#include "voxgemm/epilogue.h"
+#include "kernels/scalar_values.h"
 
 namespace voxgemm {
 namespace {
 
 // Channels whose running values stay in registers or L1 while the inputs of a row are walked.
 constexpr std::int32_t kChunk = 64;
-
-inline float load(float x) { return x; }
-inline float load(Half x) { return to_float(x); }
-inline float load(std::int8_t x) { return static_cast<float>(x); }
-inline void store(float t, float* out) { *out = t; }
-inline void store(float t, Half* out) { *out = to_half(t); }
-inline void store(float t, std::int8_t* out) { *out = saturate_int8(t); }
 
 // Input rows of one output row, in offset order.
 struct Inputs {
@@ -44,18 +37,18 @@ void max_chunk(const PoolingArgs& a, const Inputs& inputs, std::int32_t begin, s
   std::int32_t first = 0;
   if (!a.zero_floor && inputs.count > 0) {
     const T* x = in_row<T>(a, inputs, 0, begin);
-    for (std::int32_t c = 0; c < n; ++c) m[static_cast<std::size_t>(c)] = load(x[c]);
+    for (std::int32_t c = 0; c < n; ++c) m[static_cast<std::size_t>(c)] = load_value(x[c]);
     first = 1;
   }
   for (std::int32_t i = first; i < inputs.count; ++i) {
     const T* x = in_row<T>(a, inputs, i, begin);
     for (std::int32_t c = 0; c < n; ++c) {
       float& value = m[static_cast<std::size_t>(c)];
-      const float candidate = load(x[c]);
+      const float candidate = load_value(x[c]);
       value = candidate > value ? candidate : value;
     }
   }
-  for (std::int32_t c = 0; c < n; ++c) store(m[static_cast<std::size_t>(c)], out + c);
+  for (std::int32_t c = 0; c < n; ++c) store_value(m[static_cast<std::size_t>(c)], out + c);
 }
 
 // int8 sums of at most kMaxKernelVolume values are exact in float32, and their quotient is never so near to a
@@ -65,10 +58,10 @@ void average_chunk(const PoolingArgs& a, const Inputs& inputs, std::int32_t begi
   std::array<float, kChunk> sum{};
   for (std::int32_t i = 0; i < inputs.count; ++i) {
     const T* x = in_row<T>(a, inputs, i, begin);
-    for (std::int32_t c = 0; c < n; ++c) sum[static_cast<std::size_t>(c)] += load(x[c]);
+    for (std::int32_t c = 0; c < n; ++c) sum[static_cast<std::size_t>(c)] += load_value(x[c]);
   }
   const auto count = static_cast<float>(inputs.count > 0 ? inputs.count : 1);
-  for (std::int32_t c = 0; c < n; ++c) store(sum[static_cast<std::size_t>(c)] / count, out + c);
+  for (std::int32_t c = 0; c < n; ++c) store_value(sum[static_cast<std::size_t>(c)] / count, out + c);
 }
 
 template <typename T>
@@ -102,7 +95,7 @@ void global_chunk(const GlobalPoolArgs& a, std::int64_t batch, std::int32_t begi
     const T* x = static_cast<const T*>(a.in) + r * a.in_stride + begin;
     for (std::int32_t c = 0; c < n; ++c) {
       double& v = value[static_cast<std::size_t>(c)];
-      const double candidate = load(x[c]);
+      const double candidate = load_value(x[c]);
       if (a.average) {
         v += candidate;
       } else {
@@ -128,29 +121,11 @@ void global_rows(const GlobalPoolArgs& a, RowRange range) {
 }  // namespace
 
 void scalar_pooling(const PoolingArgs& a, RowRange range, Exec) noexcept {
-  switch (a.dtype) {
-    case DType::kInt8:
-      return pool_rows<std::int8_t>(a, range);
-    case DType::kFloat32:
-      return pool_rows<float>(a, range);
-    case DType::kFloat16:
-      return pool_rows<Half>(a, range);
-    case DType::kInt32:
-      return;  // refused by the operator
-  }
+  with_value_type(a.dtype, [&](auto value) { pool_rows<decltype(value)>(a, range); });
 }
 
 void scalar_global_pool(const GlobalPoolArgs& a, RowRange range, Exec) noexcept {
-  switch (a.dtype) {
-    case DType::kInt8:
-      return global_rows<std::int8_t>(a, range);
-    case DType::kFloat32:
-      return global_rows<float>(a, range);
-    case DType::kFloat16:
-      return global_rows<Half>(a, range);
-    case DType::kInt32:
-      return;  // refused by the operator
-  }
+  with_value_type(a.dtype, [&](auto value) { global_rows<decltype(value)>(a, range); });
 }
 
 }  // namespace voxgemm

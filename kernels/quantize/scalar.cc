@@ -1,25 +1,17 @@
-#include <cmath>
 #include <cstring>
 
 #include "kernels/quantize/quantize.h"
-#include "voxgemm/epilogue.h"
+#include "kernels/scalar_values.h"
 
 namespace voxgemm {
 namespace {
-
-inline float load(float x) { return x; }
-inline float load(Half x) { return to_float(x); }
-inline float load(std::int8_t x) { return static_cast<float>(x); }
-inline void store(float t, float* out) { *out = t; }
-inline void store(float t, Half* out) { *out = to_half(t); }
-inline void store(float t, std::int8_t* out) { *out = saturate_int8(t); }
 
 template <typename In, typename Out, typename Fn>
 void map_rows(const QuantizeArgs& a, RowRange range, Fn fn) {
   for (std::int64_t r = range.begin; r < range.end; ++r) {
     const In* in = static_cast<const In*>(a.in) + r * a.in_stride;
     Out* out = static_cast<Out*>(a.out) + r * a.out_stride;
-    for (std::int32_t c = 0; c < a.channels; ++c) store(fn(load(in[c])), out + c);
+    for (std::int32_t c = 0; c < a.channels; ++c) store_value(fn(load_value(in[c])), out + c);
   }
 }
 

@@ -6,6 +6,7 @@
 #include <atomic>
 #include <cstring>
 #include <limits>
+#include <numeric>
 #include <utility>
 
 #include "coords/coordinate_key.h"
@@ -15,6 +16,7 @@ namespace voxgemm {
 namespace {
 
 constexpr std::int64_t kRowGrain = 16384;
+constexpr std::int64_t kSiteBlock = 16384;  // sites of a dense array that one task looks through
 
 std::string row_text(const std::int32_t* row, int ndim) {
   std::string text = "(";
@@ -112,6 +114,32 @@ bool is_active(const void* dense, std::int64_t site, std::int32_t channels, DTyp
   return false;
 }
 
+// fn(block, first site, end site) for every block of sites, in parallel.
+template <typename Fn>
+void for_site_blocks(Context& context, std::int64_t sites, Fn fn) {
+  const std::int64_t blocks = (sites + kSiteBlock - 1) / kSiteBlock;
+  parallel_for(context, 0, blocks, 1, [&](std::int64_t first, std::int64_t last) {
+    for (std::int64_t b = first; b < last; ++b) {
+      fn(static_cast<std::size_t>(b), b * kSiteBlock, std::min(sites, (b + 1) * kSiteBlock));
+    }
+  });
+}
+
+// Active sites before each block of sites; the last entry counts them all.
+std::vector<std::int64_t> active_before(Context& context, const void* dense, std::int64_t sites,
+                                        std::int32_t channels, DType dtype) {
+  std::vector<std::int64_t> before(static_cast<std::size_t>((sites + kSiteBlock - 1) / kSiteBlock) + 1, 0);
+  for_site_blocks(context, sites, [&](std::size_t block, std::int64_t begin, std::int64_t end) {
+    std::int64_t count = 0;
+    for (std::int64_t site = begin; site < end; ++site) {
+      count += is_active(dense, site, channels, dtype) ? 1 : 0;
+    }
+    before[block + 1] = count;
+  });
+  std::partial_sum(before.begin(), before.end(), before.begin());
+  return before;
+}
+
 }  // namespace
 
 void validate_shape(const SparseTensorView& tensor) {
@@ -197,17 +225,26 @@ SparseTensor SparseTensor::from_dense(Context& context, const Dims& spatial_shap
   if (channels < 1) throw Error(ErrorCode::kShape, fmt::format("{} channels, must be >= 1", channels));
   const std::int64_t sites = spatial_shape.product() * batch_size;
   const std::size_t row_bytes = static_cast<std::size_t>(channels) * size_of(dtype);
-  const int ndim = spatial_shape.ndim;
-  std::vector<std::int32_t> indices;
-  std::vector<std::byte> features;
-  for (std::int64_t site = 0; site < sites; ++site) {
-    if (!is_active(dense, site, channels, dtype)) continue;
-    const std::size_t row = indices.size();
-    indices.resize(row + static_cast<std::size_t>(1 + ndim));
-    coordinate_of_key(site, spatial_shape, indices.data() + row);
-    const auto* from = static_cast<const std::byte*>(dense) + static_cast<std::size_t>(site) * row_bytes;
-    features.insert(features.end(), from, from + row_bytes);
+  const auto columns = static_cast<std::size_t>(1 + spatial_shape.ndim);
+  const std::vector<std::int64_t> rows_before = active_before(context, dense, sites, channels, dtype);
+  const std::int64_t rows = rows_before.back();
+  if (rows > std::numeric_limits<std::int32_t>::max()) {
+    throw Error(ErrorCode::kCapacity,
+                fmt::format("{} active sites, limit {}", rows, std::numeric_limits<std::int32_t>::max()));
   }
+  std::vector<std::int32_t> indices(static_cast<std::size_t>(rows) * columns);
+  std::vector<std::byte> features(static_cast<std::size_t>(rows) * row_bytes);
+  for_site_blocks(context, sites, [&](std::size_t block, std::int64_t begin, std::int64_t end) {
+    auto row = static_cast<std::size_t>(rows_before[block]);
+    for (std::int64_t site = begin; site < end; ++site) {
+      if (!is_active(dense, site, channels, dtype)) continue;
+      coordinate_of_key(site, spatial_shape, indices.data() + row * columns);
+      std::memcpy(features.data() + row * row_bytes,
+                  static_cast<const std::byte*>(dense) + static_cast<std::size_t>(site) * row_bytes,
+                  row_bytes);
+      ++row;
+    }
+  });
   return from_host(context, spatial_shape, batch_size, indices, features.data(), channels, dtype);
 }
 

@@ -12,6 +12,8 @@
 namespace voxgemm {
 namespace {
 
+constexpr std::int64_t kRowGrain = 4096;
+
 // An operand in host memory, its rows in ascending key order.
 struct Operand {
   std::vector<std::int32_t> host_indices;
@@ -60,11 +62,14 @@ Operand make_operand(Context& context, const SparseTensorView& view) {
   if (context.device().kind == DeviceKind::kCuda) download(context, operand);
   validate(context, operand.view);
   const std::int64_t stride = 1 + view.spatial_shape.ndim;
-  operand.sorted.reserve(static_cast<std::size_t>(operand.view.num_voxels));
-  for (std::int32_t r = 0; r < operand.view.num_voxels; ++r) {
-    operand.sorted.emplace_back(
-        coordinate_key(operand.view.indices + r * stride, view.spatial_shape, view.batch_size), r);
-  }
+  operand.sorted.resize(static_cast<std::size_t>(operand.view.num_voxels));
+  parallel_for(context, 0, operand.view.num_voxels, kRowGrain, [&](std::int64_t begin, std::int64_t end) {
+    for (std::int64_t r = begin; r < end; ++r) {
+      operand.sorted[static_cast<std::size_t>(r)] = {
+          coordinate_key(operand.view.indices + r * stride, view.spatial_shape, view.batch_size),
+          static_cast<std::int32_t>(r)};
+    }
+  });
   if (!std::is_sorted(operand.sorted.begin(), operand.sorted.end())) {
     std::sort(operand.sorted.begin(), operand.sorted.end());
   }
@@ -108,6 +113,23 @@ void store(float t, DType dtype, void* out, std::size_t at) {
   }
 }
 
+struct Factors {
+  float a;
+  float b;
+};
+
+// One row of the result.
+void add_site(const Operand& a, const Operand& b, const Site& site, Factors factors, DType dtype, void* out) {
+  for (std::int32_t c = 0; c < a.view.features.channels; ++c) {
+    float t = site.a_row >= 0 ? factors.a * a.value(site.a_row, c) : 0.0F;
+    if (site.b_row >= 0) {
+      const float value = b.value(site.b_row, c);
+      t = site.a_row >= 0 ? fmaf(factors.b, value, t) : factors.b * value;
+    }
+    store(t, dtype, out, static_cast<std::size_t>(c));
+  }
+}
+
 void check_operands(const SparseTensorView& a, const SparseTensorView& b, DType out_dtype) {
   if (a.spatial_shape != b.spatial_shape || a.batch_size != b.batch_size ||
       a.features.channels != b.features.channels || a.features.channels < 1) {
@@ -129,26 +151,26 @@ SparseTensor sparse_add(Context& context, const SparseTensorView& a, const Spars
     throw Error(ErrorCode::kInvalidArgument,
                 fmt::format("sparse_add factors are {} and {}, must be finite", a_factor, b_factor));
   }
+  if (out_dtype == DType::kInt8 && !ops::is_scale(out_scale)) {
+    throw Error(ErrorCode::kInvalidArgument,
+                fmt::format("sparse_add out_scale is {}, must be finite and above 0", out_scale));
+  }
   const Operand left = make_operand(context, a);
   const Operand right = make_operand(context, b);
   const std::vector<Site> sites = unite(left, right);
   const std::int32_t channels = a.features.channels;
   const auto columns = static_cast<std::size_t>(1 + a.spatial_shape.ndim);
   std::vector<std::int32_t> indices(sites.size() * columns);
-  std::vector<std::byte> features(sites.size() * static_cast<std::size_t>(channels) * size_of(out_dtype));
-  for (std::size_t s = 0; s < sites.size(); ++s) {
-    const Site& site = sites[s];
-    coordinate_of_key(site.key, a.spatial_shape, indices.data() + s * columns);
-    for (std::int32_t c = 0; c < channels; ++c) {
-      float t = site.a_row >= 0 ? a_factor * left.value(site.a_row, c) : 0.0F;
-      if (site.b_row >= 0) {
-        const float value = right.value(site.b_row, c);
-        t = site.a_row >= 0 ? fmaf(b_factor, value, t) : b_factor * value;
-      }
-      store(t, out_dtype, features.data(),
-            s * static_cast<std::size_t>(channels) + static_cast<std::size_t>(c));
-    }
-  }
+  const std::size_t row_bytes = static_cast<std::size_t>(channels) * size_of(out_dtype);
+  std::vector<std::byte> features(sites.size() * row_bytes);
+  parallel_for(
+      context, 0, static_cast<std::int64_t>(sites.size()), kRowGrain,
+      [&](std::int64_t begin, std::int64_t end) {
+        for (auto r = static_cast<std::size_t>(begin); r < static_cast<std::size_t>(end); ++r) {
+          coordinate_of_key(sites[r].key, a.spatial_shape, indices.data() + r * columns);
+          add_site(left, right, sites[r], {a_factor, b_factor}, out_dtype, features.data() + r * row_bytes);
+        }
+      });
   return SparseTensor::from_host(context, a.spatial_shape, a.batch_size, indices, features.data(), channels,
                                  out_dtype, 0, out_scale);
 }

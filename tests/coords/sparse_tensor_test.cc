@@ -190,5 +190,26 @@ TEST(SparseTensor, FromDenseFindsActiveSites) {
   check_from_dense<Half>(DType::kFloat16, halves, [](Half v) { return to_float(v) == 0.0F; });
 }
 
+TEST(SparseTensor, FromDenseIsTheSameForAnyNumberOfThreads) {
+  std::mt19937 random(8);
+  std::vector<std::int8_t> dense(2 * 3 * 110 * 210 * 2, 0);  // more sites than one task looks through
+  for (std::int8_t& v : dense) v = random() % 9 == 0 ? 7 : 0;
+  std::vector<std::int32_t> indices;
+  std::vector<std::int8_t> features;
+  for (std::size_t site = 0; site < dense.size() / 2; ++site) {
+    if (dense[2 * site] == 0 && dense[2 * site + 1] == 0) continue;
+    const auto at = static_cast<std::int32_t>(site);
+    indices.insert(indices.end(), {at / 69300, at / 23100 % 3, at / 210 % 110, at % 210});
+    features.insert(features.end(), {dense[2 * site], dense[2 * site + 1]});
+  }
+  for (const int threads : {1, 2, 5}) {
+    Context context({.threads = threads});
+    const SparseTensor t = SparseTensor::from_dense(context, {3, 110, 210}, 2, dense.data(), 2, DType::kInt8);
+    ASSERT_EQ(static_cast<std::size_t>(t.num_voxels()), features.size() / 2);
+    EXPECT_TRUE(std::equal(indices.begin(), indices.end(), t.indices()));
+    EXPECT_TRUE(std::equal(features.begin(), features.end(), static_cast<const std::int8_t*>(t.features())));
+  }
+}
+
 }  // namespace
 }  // namespace voxgemm

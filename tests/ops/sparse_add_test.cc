@@ -96,6 +96,30 @@ TEST(SparseAdd, EmptyOperands) {
   EXPECT_EQ(sparse_add(context, none.view(), none.view()).num_voxels(), 0);
 }
 
+TEST(SparseAdd, ThreadsChangeNothing) {
+  Context one({.threads = 1});
+  Context many({.threads = 4});
+  const Dims shape{40, 50, 60};
+  const SparseTensor a = make(one, shape, 5, 20000, DType::kInt8);
+  const SparseTensor b = make(one, shape, 6, 15000, DType::kInt8);
+  const SparseTensor want = sparse_add(one, a.view(), b.view(), 0.7F, 1.3F, DType::kInt8);
+  const SparseTensor got = sparse_add(many, a.view(), b.view(), 0.7F, 1.3F, DType::kInt8);
+  check_union(a.view(), b.view(), want.view(), 0.7F, 1.3F);
+  ASSERT_EQ(got.num_voxels(), want.num_voxels());
+  const auto n = static_cast<std::size_t>(want.num_voxels());
+  EXPECT_TRUE(std::equal(want.indices(), want.indices() + 4 * n, got.indices()));
+  const auto* values = static_cast<const std::int8_t*>(want.features());
+  EXPECT_TRUE(std::equal(values, values + kChannels * n, static_cast<const std::int8_t*>(got.features())));
+}
+
+TEST(SparseAdd, RefusesAnInt8ScaleThatIsNone) {
+  Context context({.threads = 1});
+  const SparseTensor a = make(context, {4, 5, 6}, 1, 10, DType::kFloat32);
+  for (const float scale : {0.0F, -1.0F, NAN, INFINITY}) {
+    EXPECT_THROW(sparse_add(context, a.view(), a.view(), 1.0F, 1.0F, DType::kInt8, scale), Error) << scale;
+  }
+}
+
 TEST(SparseAdd, RefusesBadOperands) {
   Context context({.threads = 1});
   const SparseTensor a = make(context, {4, 5, 6}, 1, 10, DType::kFloat32);

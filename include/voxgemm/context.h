@@ -25,23 +25,24 @@ class VOXGEMM_API Allocator {
 
 /// Limits the choice among kernel rows. Results never depend on it: all rows agree bit for bit.
 struct KernelPolicy {
-  std::string force;              ///< row name, e.g. "avx2_6x16x2"; planning throws if it cannot run
-  Isa max_isa = Isa::kSm90;       ///< rows that need more are refused ("policy")
+  std::string force;         ///< row name, e.g. "avx2_4x16x2"; planning throws if it cannot run
+  Isa max_isa = Isa::kSm90;  ///< rows that need more are refused ("policy")
 };
 
 enum class LogLevel : std::uint8_t { kError, kWarning, kInfo, kVerbose };
 using LogSink = std::function<void(LogLevel, std::string_view)>;
 
 struct ContextOptions {
-  Device device{};                 ///< CPU, or a CUDA ordinal
-  std::int32_t threads = 0;        ///< CPU threads; 0 = all that the process may use
-  void* stream = nullptr;          ///< cudaStream_t of the caller; null = one that the context owns
+  Device device{};           ///< CPU (index 0), or a CUDA ordinal
+  std::int32_t threads = 0;  ///< CPU threads; 0 = all that the process may use
+  void* stream = nullptr;    ///< cudaStream_t of the caller; null = one that the context owns
   KernelPolicy kernels{};
   LogSink log{};                   ///< empty = silent
   Allocator* allocator = nullptr;  ///< null = aligned operator new / cudaMalloc; must outlive all users
 };
 
-/// Single-owner handle, cheap to move; several contexts may exist per device and share an engine.
+/// Single-owner handle, cheap to move. One thread at a time uses a context: threads that run side by side
+/// have one each, also on one device, and may share plans and engines.
 class VOXGEMM_API Context {
  public:
   explicit Context(ContextOptions options = {});

@@ -28,16 +28,19 @@ struct EpilogueParams {
   std::vector<float> bias;   ///< [c_out], or empty = zeros
   float beta = 0.0F;         ///< factor of the residual; only read when a residual is given
   Activation activation = Activation::kNone;
-  float act_alpha = 0.0F;    ///< slope of kLeakyReLU
+  float act_alpha = 0.0F;  ///< slope of kLeakyReLU
 };
 
 /// Reference rules, float32, in this order: scale = (in_scale * w_scale[n]) / out_scale,
 /// bias = b[n] / out_scale, beta = residual_scale / out_scale. For float32 output pass out_scale = 1.
-/// Throws kInvalidArgument naming the value when a scale is not finite or out_scale is not positive.
-VOXGEMM_API EpilogueParams make_epilogue(float in_scale, std::span<const float> weight_scale,
-                                         float out_scale, std::span<const float> bias = {},
-                                         Activation activation = Activation::kNone,
-                                         float act_alpha = 0.0F, float residual_scale = 0.0F);
+/// weight_scale: [c_out], one value for all, or empty (float32 layers). A zero or negative entry is taken as
+/// it is: that channel's sums count for nothing, or with their sign turned. Throws kInvalidArgument naming
+/// the value when in_scale or out_scale is not finite and above 0, or another argument or a result is not
+/// finite.
+VOXGEMM_API EpilogueParams make_epilogue(float in_scale, std::span<const float> weight_scale, float out_scale,
+                                         std::span<const float> bias = {},
+                                         Activation activation = Activation::kNone, float act_alpha = 0.0F,
+                                         float residual_scale = 0.0F);
 
 namespace {  // internal linkage: every translation unit keeps its own copy, whatever its ISA flags
 
@@ -51,9 +54,9 @@ VOXGEMM_HOST_DEVICE inline float finish_epilogue(float t, bool has_residual, flo
 }
 
 /// The float part of the formula above.
-VOXGEMM_HOST_DEVICE inline float apply_epilogue(std::int32_t acc, float scale, float bias,
-                                                bool has_residual, float beta, float residual,
-                                                Activation activation, float act_alpha) {
+VOXGEMM_HOST_DEVICE inline float apply_epilogue(std::int32_t acc, float scale, float bias, bool has_residual,
+                                                float beta, float residual, Activation activation,
+                                                float act_alpha) {
   const float t = fmaf(scale, static_cast<float>(acc), bias);
   return finish_epilogue(t, has_residual, beta, residual, activation, act_alpha);
 }

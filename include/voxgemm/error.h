@@ -23,7 +23,7 @@ enum class ErrorCode : std::uint8_t {
   kNotFound,         ///< a name, file or layer that does not exist
   kIo,               ///< a file that cannot be read, written or parsed
   kOutOfMemory,
-  kDevice,           ///< the CUDA driver or runtime reported an error
+  kDevice,  ///< the CUDA driver or runtime reported an error
 };
 
 VOXGEMM_API std::string_view to_string(ErrorCode code);
@@ -39,17 +39,20 @@ class VOXGEMM_API Error : public std::runtime_error {
 };
 
 /// Result of the hot path: trivially copyable, no allocation. `value` and `limit` carry the
-/// offending number and its bound, `step` the engine step (-1 outside an engine).
+/// offending number and its bound (of kDuplicate and kOutOfRange the row and the number of rows, of kDType
+/// the DType), `step` the engine step (-1 outside an engine), `what` the operand meant: a string literal, or
+/// null.
 struct [[nodiscard]] Status {
   ErrorCode code = ErrorCode::kOk;
   std::int32_t step = -1;
   std::int64_t value = 0;
   std::int64_t limit = 0;
+  const char* what = nullptr;
 
   [[nodiscard]] constexpr bool ok() const noexcept { return code == ErrorCode::kOk; }
 };
 
-/// "capacity: 131072 rows produced, limit 120000 (step 7)"
+/// "capacity exceeded: value 131072, limit 120000 (step 7)", "shape: stride of the input: value 3, limit 4"
 VOXGEMM_API std::string to_string(const Status& status);
 
 /// Throws Error(code, message) unless `condition`. The message names the value and the limit.

@@ -19,15 +19,15 @@ namespace voxgemm {
 /// int8 x int8 -> exact int32 (kv * c_in <= 131071 is checked), float32 x float32 -> float32,
 /// float16 x float16 -> float32 on CUDA. Then the epilogue.
 struct ImplicitGemmDesc {
-  std::string name;                      ///< layer name, used in every error
+  std::string name;  ///< layer name, used in every error
   std::int32_t kv = 1;
-  std::int32_t c_in = 0;                 ///< >= 1, any value
-  std::int32_t c_out = 0;                ///< >= 1, any value
-  DType in_dtype = DType::kInt8;         ///< kInt8, kFloat32 (CPU and CUDA), kFloat16 (CUDA)
-  DType out_dtype = DType::kInt8;        ///< int8 in: kInt8 or kFloat32 (CUDA also kFloat16); else = in_dtype
-  bool has_residual = false;             ///< residual has out_dtype and shape of the output
-  bool input_non_negative = false;       ///< promise that no input value is < 0 (after ReLU): a faster row
-  std::int32_t max_rows = 0;             ///< largest n_in and n_out that run() will see; 0 = no bound known
+  std::int32_t c_in = 0;            ///< >= 1, any value
+  std::int32_t c_out = 0;           ///< >= 1, any value
+  DType in_dtype = DType::kInt8;    ///< kInt8, kFloat32 (CPU and CUDA), kFloat16 (CUDA)
+  DType out_dtype = DType::kInt8;   ///< int8 in: kInt8 or kFloat32 (CUDA also kFloat16); else = in_dtype
+  bool has_residual = false;        ///< residual has out_dtype and shape of the output
+  bool input_non_negative = false;  ///< promise that no input value is < 0 (after ReLU): a faster row
+  std::int32_t max_rows = 0;        ///< largest n_in and n_out that run() will see; 0 = no bound known
 };
 
 /// Why one row of the kernel table was not chosen.
@@ -37,7 +37,8 @@ struct RefusedKernel {
 };
 
 /// Plan of one layer. Construction validates, chooses a row, packs the weights and may throw; run() is
-/// noexcept, allocates nothing and reads the plan only (threads may share it).
+/// noexcept, allocates nothing and reads the plan only (threads may share it, each with its own context and
+/// workspace). Scales are those of the epilogue: FeatureView::scale is not read.
 class VOXGEMM_API ImplicitGemm {
  public:
   /// weights: KRSC [c_out][kv][c_in], int8 in [-128,127]. Errors: kShape (lengths), kInvalidArgument

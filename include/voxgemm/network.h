@@ -37,7 +37,8 @@ struct ConvLayer {
 };
 
 /// Scale of each value by the name of the layer that makes it (the input under its own name): real = scale *
-/// int8. A fused chain (conv + add + relu) makes one value, named by its last layer.
+/// int8. A fused chain (conv + add + relu) makes one value, named by its last layer. Names that a network
+/// lacks are passed over.
 struct ScaleTable {
   std::map<std::string, float> scale;
 };
@@ -86,7 +87,8 @@ class VOXGEMM_API Network {
   std::unique_ptr<Impl> impl_;
 };
 
-/// One frame in host memory for calibration, recording and comparison.
+/// One frame in host memory for calibration, recording and comparison; the sizes must agree with num_voxels
+/// (kShape). Recorded capacities do not limit these frames.
 struct Frame {
   std::vector<std::int32_t> indices;  ///< [n][1+ndim]
   std::vector<float> features;        ///< [n][channels]
@@ -213,14 +215,14 @@ class VOXGEMM_API Engine {
   Status prepare(Context& context, Workspace workspace) const noexcept;
 
   /// Runs one frame. `input` is padded to input_capacity() and sliced to its count: num_voxels on the CPU,
-  /// device_num_voxels (or num_voxels when that is null) on CUDA. Features float32, or int8 with the
-  /// input's scale. noexcept, no allocation, no synchronisation; capturable into a CUDA graph, which then
+  /// device_num_voxels (or num_voxels when that is null) on CUDA. Features float32, float16, or int8 with
+  /// input_scale(). noexcept, no allocation, no synchronisation; capturable into a CUDA graph, which then
   /// replays for any count <= capacity. Outputs beyond the valid rows are untouched.
   /// CPU status: kCapacity when a level overflowed (step = the one that made its sites; canonical-first rows
   /// kept, every output written), kOutOfRange or kDuplicate for a bad coordinate (value = its row, step 0,
   /// outputs untouched). A refused call has step -1 and touches nothing: num_voxels beyond input_capacity()
-  /// (kCapacity) or negative, wrong shapes, dtypes, device or workspace. CUDA: coordinates and overflow are
-  /// reported later, by status().
+  /// (kCapacity) or negative, wrong shapes, dtypes, device or workspace (its `what` says which). CUDA:
+  /// coordinates and overflow are reported later, by status().
   Status enqueue(Context& context, const SparseTensorView& input, std::span<const OutputBinding> outputs,
                  Workspace workspace, std::span<StepProfile> profile = {},
                  StepObserver* observer = nullptr) const noexcept;

@@ -19,7 +19,7 @@ struct SparseTensorView {
   Dims spatial_shape{};
   std::int32_t batch_size = 1;
   std::int32_t capacity = 0;
-  std::int32_t num_voxels = 0;            ///< host count; ignored when device_num_voxels is set
+  std::int32_t num_voxels = 0;                      ///< host count; ignored when device_num_voxels is set
   const std::int32_t* device_num_voxels = nullptr;  ///< one int32 on the device (CUDA), else null
 };
 
@@ -38,8 +38,8 @@ class VOXGEMM_API SparseTensor {
  public:
   SparseTensor() = default;
   /// Uninitialised rows; num_voxels starts at 0. `stride` 0 means channels.
-  SparseTensor(Context& context, const Dims& spatial_shape, std::int32_t batch_size,
-               std::int32_t capacity, std::int32_t channels, DType dtype, std::int64_t stride = 0);
+  SparseTensor(Context& context, const Dims& spatial_shape, std::int32_t batch_size, std::int32_t capacity,
+               std::int32_t channels, DType dtype, std::int64_t stride = 0);
 
   /// Copies rows from host memory and validates them.
   /// indices [n][1+ndim]; features n*channels elements of `dtype`; capacity 0 means n.
@@ -49,7 +49,8 @@ class VOXGEMM_API SparseTensor {
                                 float scale = 1.0F);
 
   /// Active sites of a dense NDHWC-style array [batch][*spatial][channels] in host memory: a site is active
-  /// when any channel is non-zero. Ascending linear key.
+  /// when any channel is non-zero. Ascending linear key. Throws kShape, kCapacity beyond 2^31 - 1 active
+  /// sites.
   static SparseTensor from_dense(Context& context, const Dims& spatial_shape, std::int32_t batch_size,
                                  const void* dense, std::int32_t channels, DType dtype);
 

@@ -1,4 +1,7 @@
 // Vocabulary types of voxgemm. Everything here is a small value; nothing owns memory.
+//
+// Of the whole library: an object that was moved from may only be destroyed or assigned to; pointers of views
+// are trusted to reach as far as their counts say; null pointers, counts and types are checked.
 #pragma once
 
 #include <array>
@@ -28,10 +31,13 @@ enum class DType : std::uint8_t { kInt8, kInt32, kFloat16, kFloat32 };
 /// Bytes of one element.
 constexpr std::size_t size_of(DType dtype) {
   switch (dtype) {
-    case DType::kInt8: return 1;
-    case DType::kFloat16: return 2;
+    case DType::kInt8:
+      return 1;
+    case DType::kFloat16:
+      return 2;
     case DType::kInt32:
-    case DType::kFloat32: return 4;
+    case DType::kFloat32:
+      return 4;
   }
   return 0;
 }
@@ -115,10 +121,10 @@ struct MatrixView {
 struct FeatureView {
   const void* data = nullptr;
   DType dtype = DType::kInt8;
-  std::int32_t rows = 0;       ///< valid rows; on CUDA an upper bound, see SparseTensorView
+  std::int32_t rows = 0;  ///< valid rows; on CUDA an upper bound, see SparseTensorView
   std::int32_t channels = 0;
-  std::int64_t stride = 0;     ///< elements between rows, >= channels
-  float scale = 1.0F;          ///< real value = scale * stored value (int8 only)
+  std::int64_t stride = 0;  ///< elements between rows, >= channels
+  float scale = 1.0F;       ///< real value = scale * stored value (int8 only)
 };
 
 /// Writable feature matrix.

@@ -36,18 +36,18 @@ struct PointsView {
   DType dtype = DType::kFloat32;
   std::int64_t num_points = 0;
   std::int32_t columns = 4;
-  std::int64_t stride = 0;     ///< elements between rows; 0 = columns
+  std::int64_t stride = 0;  ///< elements between rows; 0 = columns
 };
 
 /// What happened to the points; produced beside the voxels, never silent.
 struct VoxelizeCounts {
-  std::int64_t points = 0;            ///< read
-  std::int64_t not_finite = 0;        ///< NaN or infinite x, y, z or feature: dropped
-  std::int64_t out_of_range = 0;      ///< outside the grid: dropped
-  std::int64_t voxel_overflow = 0;    ///< in a cell that would have been a voxel beyond max_voxels: dropped
-  std::int64_t point_overflow = 0;    ///< beyond max_points_per_voxel: has a voxel id, not in the mean
-  std::int32_t voxels = 0;            ///< rows produced
-  std::int64_t voxels_wanted = 0;     ///< rows that an unlimited call would have produced
+  std::int64_t points = 0;          ///< read
+  std::int64_t not_finite = 0;      ///< NaN or infinite x, y, z or feature: dropped
+  std::int64_t out_of_range = 0;    ///< outside the grid: dropped
+  std::int64_t voxel_overflow = 0;  ///< in a cell that would have been a voxel beyond max_voxels: dropped
+  std::int64_t point_overflow = 0;  ///< beyond max_points_per_voxel: has a voxel id, not in the mean
+  std::int32_t voxels = 0;          ///< rows produced
+  std::int64_t voxels_wanted = 0;   ///< rows that an unlimited call would have produced
 };
 
 /// Optional outputs; empty spans are skipped. Rows beyond those produced are not written.
@@ -60,11 +60,12 @@ struct VoxelizeExtras {
   std::span<float> voxels;
 };
 
-/// Voxelises one cloud per batch entry; clouds and extras lie in host memory, whatever the device. Rows are numbered in the order in which the points come, batch
-/// after batch; a feature is the float32 mean of a voxel's kept points, summed in point order. The same
-/// bits for any number of threads. `out` must have capacity >= batch * max_voxels, float32 features with
-/// `columns` channels, and spatial shape >= grid (extra z cells allowed). max_voxels counts per cloud.
-/// Errors: kInvalidArgument (bad grid or cloud), kShape, kDType.
+/// Voxelises one cloud per batch entry; clouds and extras lie in host memory, whatever the device. Rows are
+/// numbered in the order in which the points come, batch after batch; a feature is the float32 mean of a
+/// voxel's kept points, summed in point order. The same bits for any number of threads. `out` must have
+/// capacity >= batch * max_voxels, float32 features with `columns` channels, and spatial shape >= grid (extra
+/// z cells allowed). max_voxels counts per cloud. Errors: kInvalidArgument (bad grid or cloud), kShape,
+/// kDType.
 VOXGEMM_API std::vector<VoxelizeCounts> voxelize(Context& context, std::span<const PointsView> clouds,
                                                  const VoxelGrid& grid, SparseTensor& out,
                                                  const VoxelizeExtras& extras = {});
@@ -86,9 +87,9 @@ class VOXGEMM_API Voxelizer {
   /// may be null. Clouds and extras lie on the context's device too. Status: kShape (too many clouds or
   /// points, wrong columns), kDType, kInvalidArgument (null pointer, negative count, small extras),
   /// kCapacity (small workspace).
-  Status run(Context& context, std::span<const PointsView> clouds, std::int32_t* indices,
-             float* features, std::int64_t stride, std::int32_t* num_voxels, VoxelizeCounts* counts,
-             Workspace workspace, const VoxelizeExtras& extras = {}) const noexcept;
+  Status run(Context& context, std::span<const PointsView> clouds, std::int32_t* indices, float* features,
+             std::int64_t stride, std::int32_t* num_voxels, VoxelizeCounts* counts, Workspace workspace,
+             const VoxelizeExtras& extras = {}) const noexcept;
 
  private:
   struct Impl;

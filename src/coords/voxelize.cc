@@ -53,20 +53,33 @@ VoxelizePlan make_plan(const VoxelGrid& grid, std::int32_t columns, std::int64_t
 }
 
 Status check_cloud(const VoxelizePlan& plan, const PointsView& cloud) noexcept {
-  if (cloud.num_points < 0) return {.code = ErrorCode::kInvalidArgument, .value = cloud.num_points};
+  constexpr const char* kPoints = "num_points of a cloud";
+  if (cloud.num_points < 0) {
+    return {.code = ErrorCode::kInvalidArgument, .value = cloud.num_points, .what = kPoints};
+  }
   if (cloud.num_points > plan.max_points) {
-    return {.code = ErrorCode::kShape, .value = cloud.num_points, .limit = plan.max_points};
+    return {.code = ErrorCode::kShape, .value = cloud.num_points, .limit = plan.max_points, .what = kPoints};
   }
   if (cloud.columns != plan.columns) {
-    return {.code = ErrorCode::kShape, .value = cloud.columns, .limit = plan.columns};
+    return {.code = ErrorCode::kShape,
+            .value = cloud.columns,
+            .limit = plan.columns,
+            .what = "columns of a cloud"};
   }
   if (row_stride(cloud) < cloud.columns) {
-    return {.code = ErrorCode::kShape, .value = cloud.stride, .limit = cloud.columns};
+    return {.code = ErrorCode::kShape,
+            .value = cloud.stride,
+            .limit = cloud.columns,
+            .what = "row stride of a cloud"};
   }
   if (cloud.dtype != DType::kFloat32 && cloud.dtype != DType::kFloat16) {
-    return {.code = ErrorCode::kDType, .value = static_cast<std::int64_t>(cloud.dtype)};
+    return {.code = ErrorCode::kDType,
+            .value = static_cast<std::int64_t>(cloud.dtype),
+            .what = "type of a cloud"};
   }
-  if (cloud.data == nullptr && cloud.num_points > 0) return {.code = ErrorCode::kInvalidArgument};
+  if (cloud.data == nullptr && cloud.num_points > 0) {
+    return {.code = ErrorCode::kInvalidArgument, .what = "the points of a cloud are null"};
+  }
   return {};
 }
 
@@ -75,33 +88,42 @@ Status check_extras(const VoxelizePlan& plan, std::span<const PointsView> clouds
   std::int64_t points = 0;
   for (const PointsView& cloud : clouds) points += cloud.num_points;
   const auto rows = static_cast<std::int64_t>(clouds.size()) * plan.grid.max_voxels;
-  const auto fits = [](std::size_t size, std::int64_t wanted) -> Status {
+  const auto fits = [](std::size_t size, std::int64_t wanted, const char* what) -> Status {
     if (size == 0 || static_cast<std::int64_t>(size) >= wanted) return {};
-    return {.code = ErrorCode::kInvalidArgument, .value = static_cast<std::int64_t>(size), .limit = wanted};
+    return {.code = ErrorCode::kInvalidArgument,
+            .value = static_cast<std::int64_t>(size),
+            .limit = wanted,
+            .what = what};
   };
-  if (const Status status = fits(extras.point_voxel_id.size(), points); !status.ok()) return status;
-  if (const Status status = fits(extras.points_per_voxel.size(), rows); !status.ok()) return status;
-  return fits(extras.voxels.size(), rows * plan.grid.max_points_per_voxel * plan.columns);
+  if (const Status s = fits(extras.point_voxel_id.size(), points, "extras.point_voxel_id"); !s.ok()) return s;
+  if (const Status s = fits(extras.points_per_voxel.size(), rows, "extras.points_per_voxel"); !s.ok())
+    return s;
+  return fits(extras.voxels.size(), rows * plan.grid.max_points_per_voxel * plan.columns, "extras.voxels");
 }
 
 Status check_run(const VoxelizePlan& plan, std::size_t workspace_bytes, std::span<const PointsView> clouds,
                  const VoxelizeOutputs& out, Workspace workspace) noexcept {
   const auto num_clouds = static_cast<std::int64_t>(clouds.size());
   if (num_clouds > plan.batch_size) {
-    return {.code = ErrorCode::kShape, .value = num_clouds, .limit = plan.batch_size};
+    return {.code = ErrorCode::kShape, .value = num_clouds, .limit = plan.batch_size, .what = "clouds"};
   }
   for (const PointsView& cloud : clouds) {
     if (const Status status = check_cloud(plan, cloud); !status.ok()) return status;
   }
-  if (out.stride < plan.columns)
-    return {.code = ErrorCode::kShape, .value = out.stride, .limit = plan.columns};
+  if (out.stride < plan.columns) {
+    return {.code = ErrorCode::kShape,
+            .value = out.stride,
+            .limit = plan.columns,
+            .what = "row stride of the features"};
+  }
   if (out.indices == nullptr || out.features == nullptr || out.num_voxels == nullptr) {
-    return {.code = ErrorCode::kInvalidArgument};
+    return {.code = ErrorCode::kInvalidArgument, .what = "an output is null"};
   }
   if (workspace.size() < workspace_bytes || (workspace.data() == nullptr && workspace_bytes > 0)) {
     return {.code = ErrorCode::kCapacity,
             .value = static_cast<std::int64_t>(workspace.size()),
-            .limit = static_cast<std::int64_t>(workspace_bytes)};
+            .limit = static_cast<std::int64_t>(workspace_bytes),
+            .what = "bytes of workspace"};
   }
   return check_extras(plan, clouds, out.extras);
 }
@@ -195,7 +217,9 @@ Status Voxelizer::run(Context& context, std::span<const PointsView> clouds, std:
                       float* features, std::int64_t stride, std::int32_t* num_voxels, VoxelizeCounts* counts,
                       Workspace workspace, const VoxelizeExtras& extras) const noexcept {
   const VoxelizeOutputs out{indices, features, stride, num_voxels, counts, extras};
-  if (context.device() != impl_->device) return {.code = ErrorCode::kInvalidArgument};
+  if (context.device() != impl_->device) {
+    return {.code = ErrorCode::kInvalidArgument, .what = "the context is of another device"};
+  }
   if (const Status status = check_run(impl_->plan, workspace_bytes(), clouds, out, workspace); !status.ok()) {
     return status;
   }

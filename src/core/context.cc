@@ -59,6 +59,8 @@ Context::Context(ContextOptions options) : impl_(std::make_unique<Impl>()) {
   const ContextOptions& o = impl_->options;
   check(o.threads >= 0 && o.threads <= 4096, ErrorCode::kInvalidArgument,
         fmt::format("ContextOptions::threads is {}, allowed 0 to 4096", o.threads));
+  check(o.device.kind == DeviceKind::kCuda || o.device.index == 0, ErrorCode::kInvalidArgument,
+        fmt::format("ContextOptions::device is the CPU with index {}, must be 0", o.device.index));
   impl_->threads = o.threads > 0 ? o.threads : tbb::info::default_concurrency();
   if (impl_->threads > 1) {
     auto arena = std::make_shared<tbb::task_arena>(impl_->threads);

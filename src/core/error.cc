@@ -6,26 +6,48 @@ namespace voxgemm {
 
 std::string_view to_string(ErrorCode code) {
   switch (code) {
-    case ErrorCode::kOk: return "ok";
-    case ErrorCode::kInvalidArgument: return "invalid argument";
-    case ErrorCode::kShape: return "shape";
-    case ErrorCode::kDType: return "dtype";
-    case ErrorCode::kDuplicate: return "duplicate coordinate";
-    case ErrorCode::kOutOfRange: return "coordinate out of range";
-    case ErrorCode::kCapacity: return "capacity exceeded";
-    case ErrorCode::kUnsupported: return "unsupported";
-    case ErrorCode::kNotFound: return "not found";
-    case ErrorCode::kIo: return "input/output";
-    case ErrorCode::kOutOfMemory: return "out of memory";
-    case ErrorCode::kDevice: return "device";
+    case ErrorCode::kOk:
+      return "ok";
+    case ErrorCode::kInvalidArgument:
+      return "invalid argument";
+    case ErrorCode::kShape:
+      return "shape";
+    case ErrorCode::kDType:
+      return "dtype";
+    case ErrorCode::kDuplicate:
+      return "duplicate coordinate";
+    case ErrorCode::kOutOfRange:
+      return "coordinate out of range";
+    case ErrorCode::kCapacity:
+      return "capacity exceeded";
+    case ErrorCode::kUnsupported:
+      return "unsupported";
+    case ErrorCode::kNotFound:
+      return "not found";
+    case ErrorCode::kIo:
+      return "input/output";
+    case ErrorCode::kOutOfMemory:
+      return "out of memory";
+    case ErrorCode::kDevice:
+      return "device";
   }
   return "?";
 }
 
 std::string to_string(const Status& status) {
   if (status.ok()) return "ok";
-  std::string text = fmt::format("{}: value {}", to_string(status.code), status.value);
-  if (status.limit != 0) text += fmt::format(", limit {}", status.limit);
+  std::string text(to_string(status.code));
+  if (status.what != nullptr) text += fmt::format(": {}", status.what);
+  if (status.code == ErrorCode::kDuplicate || status.code == ErrorCode::kOutOfRange) {
+    text += fmt::format(": row {}", status.value);
+    if (status.limit != 0) text += fmt::format(" of {}", status.limit);
+  } else if (status.code == ErrorCode::kDType) {
+    text += fmt::format(": {}", to_string(static_cast<DType>(status.value)));
+  } else if (status.what == nullptr || status.value != 0 || status.limit != 0) {
+    text += fmt::format(": value {}", status.value);
+    if (status.limit != 0 || status.code == ErrorCode::kCapacity)
+      text += fmt::format(", limit {}", status.limit);
+  }
   if (status.step >= 0) text += fmt::format(" (step {})", status.step);
   return text;
 }

@@ -6,6 +6,7 @@
 #include "core/context_impl.h"
 #include "core/cuda_device.h"
 #include "core/nvtx.h"
+#include "core/operand_names.h"
 #include "engine/count_step.h"
 #include "engine/engine_impl.h"
 #include "engine/step_clock.h"
@@ -166,56 +167,74 @@ class StepRunner : public FrameViews {
   Context& context_;
 };
 
-Status failed(ErrorCode code, std::int64_t value = 0, std::int64_t limit = 0) noexcept {
-  return {.code = code, .value = value, .limit = limit};
+constexpr const char* kWorkspaceBytes = "bytes of workspace";
+
+Status failed(ErrorCode code, const char* what, std::int64_t value = 0, std::int64_t limit = 0) noexcept {
+  return {.code = code, .value = value, .limit = limit, .what = what};
 }
 
 Status check_input(const Engine::Impl& engine, const SparseTensorView& input) noexcept {
   const Level& level = engine.levels.front();
   const FeatureView& features = input.features;
   if (!(input.spatial_shape == level.shape)) {
-    return failed(ErrorCode::kShape, input.spatial_shape.product(), level.shape.product());
+    return failed(ErrorCode::kShape, "cells of the input's spatial_shape (see input_shape())",
+                  input.spatial_shape.product(), level.shape.product());
   }
   if (input.batch_size != level.batch_size) {
-    return failed(ErrorCode::kShape, input.batch_size, level.batch_size);
+    return failed(ErrorCode::kShape, "batch_size of the input", input.batch_size, level.batch_size);
   }
-  if (features.channels != engine.input_channels || features.stride < features.channels) {
-    return failed(ErrorCode::kShape, features.channels, engine.input_channels);
+  if (features.channels != engine.input_channels) {
+    return failed(ErrorCode::kShape, kInputOperand.channels, features.channels, engine.input_channels);
   }
-  if (features.dtype == DType::kInt32) return failed(ErrorCode::kDType);
+  if (features.stride < features.channels) {
+    return failed(ErrorCode::kShape, kInputOperand.stride, features.stride, features.channels);
+  }
+  if (features.dtype == DType::kInt32) {
+    return failed(ErrorCode::kDType, kInputOperand.dtype, static_cast<std::int64_t>(features.dtype));
+  }
   const bool int8_engine = engine.options.precision == Precision::kInt8;
   if (features.dtype == DType::kInt8 && int8_engine && features.scale != engine.input_scale) {
-    return failed(ErrorCode::kInvalidArgument);
+    return failed(ErrorCode::kInvalidArgument, "the scale of int8 input is not input_scale()");
   }
   if (engine.device.kind == DeviceKind::kCuda && input.device_num_voxels != nullptr) return {};
-  if (input.num_voxels < 0) return failed(ErrorCode::kInvalidArgument, input.num_voxels, level.capacity);
-  if (input.num_voxels > level.capacity)
-    return failed(ErrorCode::kCapacity, input.num_voxels, level.capacity);
-  if (input.num_voxels > 0 && (input.indices == nullptr || features.data == nullptr)) {
-    return failed(ErrorCode::kInvalidArgument, input.num_voxels);
+  const std::int32_t n = input.num_voxels;
+  if (n < 0) return failed(ErrorCode::kInvalidArgument, "num_voxels", n, level.capacity);
+  if (n > level.capacity) {
+    return failed(ErrorCode::kCapacity, "num_voxels against the engine's capacity", n, level.capacity);
   }
+  if (n > input.capacity) return failed(ErrorCode::kShape, "capacity of the input", input.capacity, n);
+  if (n > features.rows) return failed(ErrorCode::kShape, kInputOperand.rows, features.rows, n);
+  if (n > 0 && input.indices == nullptr) {
+    return failed(ErrorCode::kInvalidArgument, "the input's indices are null", 0, n);
+  }
+  if (n > 0 && features.data == nullptr) return failed(ErrorCode::kInvalidArgument, kInputOperand.null, 0, n);
   return {};
 }
 
 Status check_call(const Engine::Impl& engine, const Context& context, std::span<const OutputBinding> outputs,
                   Workspace workspace, std::size_t profiles) noexcept {
-  if (!(context.device() == engine.device)) return failed(ErrorCode::kDevice);
+  if (!(context.device() == engine.device)) {
+    return failed(ErrorCode::kDevice, "the context is of another device than the engine");
+  }
   const std::size_t need = engine.pairs_bytes + engine.arena_bytes;
   if (workspace.size() < need) {
-    return failed(ErrorCode::kInvalidArgument, static_cast<std::int64_t>(workspace.size()),
+    return failed(ErrorCode::kInvalidArgument, kWorkspaceBytes, static_cast<std::int64_t>(workspace.size()),
                   static_cast<std::int64_t>(need));
   }
-  if (reinterpret_cast<std::uintptr_t>(workspace.data()) % 256 != 0)
-    return failed(ErrorCode::kInvalidArgument);
+  if (reinterpret_cast<std::uintptr_t>(workspace.data()) % 256 != 0) {
+    return failed(ErrorCode::kInvalidArgument, "the workspace is not 256-byte aligned");
+  }
   if (outputs.size() != engine.outputs.size()) {
-    return failed(ErrorCode::kShape, static_cast<std::int64_t>(outputs.size()),
+    return failed(ErrorCode::kShape, "number of outputs", static_cast<std::int64_t>(outputs.size()),
                   static_cast<std::int64_t>(engine.outputs.size()));
   }
-  for (const OutputBinding& output : outputs) {
-    if (output.features == nullptr) return failed(ErrorCode::kInvalidArgument);
+  for (std::size_t i = 0; i < outputs.size(); ++i) {
+    if (outputs[i].features != nullptr) continue;
+    return failed(ErrorCode::kInvalidArgument, "features of an output are null: its number",
+                  static_cast<std::int64_t>(i), static_cast<std::int64_t>(outputs.size()));
   }
   if (profiles != 0 && profiles < engine.steps.size()) {
-    return failed(ErrorCode::kShape, static_cast<std::int64_t>(profiles),
+    return failed(ErrorCode::kShape, "entries of the profile", static_cast<std::int64_t>(profiles),
                   static_cast<std::int64_t>(engine.steps.size()));
   }
   return {};
@@ -236,7 +255,7 @@ Status at_step(const Engine::Impl& engine, Status status) noexcept {
 
 Status Engine::prepare(Context& context, Workspace workspace) const noexcept {
   if (workspace.size() < workspace_bytes()) {
-    return failed(ErrorCode::kInvalidArgument, static_cast<std::int64_t>(workspace.size()),
+    return failed(ErrorCode::kInvalidArgument, kWorkspaceBytes, static_cast<std::int64_t>(workspace.size()),
                   static_cast<std::int64_t>(workspace_bytes()));
   }
   if (impl_->device.kind == DeviceKind::kCuda && impl_->arena_bytes > 0) {
@@ -244,7 +263,7 @@ Status Engine::prepare(Context& context, Workspace workspace) const noexcept {
     const CurrentDevice current(context);
     const std::int32_t error =
         cuda::memset_async(workspace.data() + impl_->pairs_bytes, 0, impl_->arena_bytes, context.stream());
-    if (error != 0) return failed(ErrorCode::kDevice, error);
+    if (error != 0) return failed(ErrorCode::kDevice, "clearing the workspace: CUDA error", error);
   }
   return impl_->pairs.prepare(context, workspace.first(impl_->pairs_bytes));
 }
@@ -272,7 +291,11 @@ Status Engine::enqueue(Context& context, const SparseTensorView& input,
     }
     if (observer != nullptr) observer->step_end(context, step);
     if (status.ok()) continue;
-    status = i == 0 ? at_step(engine, status) : Status{status.code, step, status.value, status.limit};
+    if (i == 0) {
+      status = at_step(engine, status);
+    } else {
+      status.step = step;
+    }
     if (i > 0 || status.code != ErrorCode::kCapacity) return status;
     overflow = status;
   }

@@ -64,8 +64,10 @@ void validate_epilogue(const ImplicitGemmDesc& d, const EpilogueParams& e) {
           fmt::format("epilogue bias has {} values, wanted {} or none", e.bias.size(), c_out));
   validate_finite(d, "scale", e.scale);
   validate_finite(d, "bias", e.bias);
-  validate_finite(d, "beta", std::span(&e.beta, 1));
-  validate_finite(d, "act_alpha", std::span(&e.act_alpha, 1));
+  require(std::isfinite(e.beta), d, ErrorCode::kInvalidArgument,
+          fmt::format("beta is {}, must be finite", e.beta));
+  require(std::isfinite(e.act_alpha), d, ErrorCode::kInvalidArgument,
+          fmt::format("act_alpha is {}, must be finite", e.act_alpha));
   if (!is_int8) {
     const auto other = std::find_if(e.scale.begin(), e.scale.end(), [](float s) { return s != 1.0F; });
     require(other == e.scale.end(), d, ErrorCode::kInvalidArgument,

@@ -2,6 +2,7 @@
 #include <algorithm>
 
 #include "core/context_impl.h"
+#include "core/operand_names.h"
 #include "core/parallel.h"
 #include "gemm/implicit_gemm_impl.h"
 
@@ -48,32 +49,46 @@ void run_table_rows(const Context& context, const ImplicitGemmKernel& row,
   });
 }
 
-Status check_view(const FeatureView& view, DType dtype, std::int32_t channels, std::int32_t rows) {
+Status check_view(const FeatureView& view, DType dtype, std::int32_t channels, std::int32_t rows,
+                  const OperandNames& operand) {
   if (view.dtype != dtype) {
     return {.code = ErrorCode::kDType,
             .value = static_cast<std::int64_t>(view.dtype),
-            .limit = static_cast<std::int64_t>(dtype)};
+            .limit = static_cast<std::int64_t>(dtype),
+            .what = operand.dtype};
   }
-  if (view.channels != channels)
-    return {.code = ErrorCode::kShape, .value = view.channels, .limit = channels};
-  if (view.stride < channels) return {.code = ErrorCode::kShape, .value = view.stride, .limit = channels};
-  if (view.rows < rows) return {.code = ErrorCode::kShape, .value = view.rows, .limit = rows};
-  if (view.data == nullptr && rows > 0)
-    return {.code = ErrorCode::kInvalidArgument, .value = 0, .limit = rows};
+  if (view.channels != channels) {
+    return {.code = ErrorCode::kShape, .value = view.channels, .limit = channels, .what = operand.channels};
+  }
+  if (view.stride < channels) {
+    return {.code = ErrorCode::kShape, .value = view.stride, .limit = channels, .what = operand.stride};
+  }
+  if (view.rows < rows) {
+    return {.code = ErrorCode::kShape, .value = view.rows, .limit = rows, .what = operand.rows};
+  }
+  if (view.data == nullptr && rows > 0) {
+    return {.code = ErrorCode::kInvalidArgument, .value = 0, .limit = rows, .what = operand.null};
+  }
   return {};
 }
 
 // Missing forms are reported as value = forms present, limit = forms wanted.
 Status check_pairs(const ImplicitGemm::Impl& plan, const IndicePairsView& pairs) {
   if (pairs.kv != plan.problem.kv) {
-    return {.code = ErrorCode::kShape, .value = pairs.kv, .limit = plan.problem.kv};
+    return {.code = ErrorCode::kShape,
+            .value = pairs.kv,
+            .limit = plan.problem.kv,
+            .what = "kernel volume of the pairs"};
   }
   PairForms present = 0;
   if (pairs.pair_fwd != nullptr) present |= kPairTable;
   if (pairs.tiles.start != nullptr) present |= kTilePairs;
   const PairForms wanted = plan.kernel->forms;
   if ((present & wanted) != wanted && pairs.num_out > 0) {
-    return {.code = ErrorCode::kInvalidArgument, .value = present, .limit = wanted};
+    return {.code = ErrorCode::kInvalidArgument,
+            .value = present,
+            .limit = wanted,
+            .what = "forms of the pairs (see pair_forms())"};
   }
   return {};
 }
@@ -82,16 +97,19 @@ Status check_operands(const ImplicitGemm::Impl& plan, const IndicePairsView& pai
                       const FeatureView& residual, const FeatureView& out) {
   const ImplicitGemmProblem& p = plan.problem;
   if (Status s = check_pairs(plan, pairs); !s.ok()) return s;
-  if (Status s = check_view(in, p.in_dtype, p.c_in, pairs.n_in); !s.ok()) return s;
-  if (Status s = check_view(out, p.out_dtype, p.c_out, pairs.num_out); !s.ok()) return s;
+  if (Status s = check_view(in, p.in_dtype, p.c_in, pairs.n_in, kInputOperand); !s.ok()) return s;
+  if (Status s = check_view(out, p.out_dtype, p.c_out, pairs.num_out, kOutputOperand); !s.ok()) return s;
   if (!p.has_residual) {
     if (residual.data == nullptr) return {};
-    return {.code = ErrorCode::kInvalidArgument, .value = 1, .limit = 0};
+    return {.code = ErrorCode::kInvalidArgument,
+            .value = 1,
+            .limit = 0,
+            .what = "residuals (the plan was made without one)"};
   }
   if (residual.data == nullptr && pairs.num_out > 0) {
-    return {.code = ErrorCode::kInvalidArgument, .value = 0, .limit = 1};
+    return {.code = ErrorCode::kInvalidArgument, .value = 0, .limit = 1, .what = kResidualOperand.null};
   }
-  return check_view(residual, p.out_dtype, p.c_out, pairs.num_out);
+  return check_view(residual, p.out_dtype, p.c_out, pairs.num_out, kResidualOperand);
 }
 
 ImplicitGemmArgs make_args(const ImplicitGemm::Impl& plan, const IndicePairsView& pairs,
@@ -143,7 +161,8 @@ Status prepare_input(const Context& context, const ImplicitGemm::Impl& plan, Wor
   if (carver.used() > workspace.size()) {
     return {.code = ErrorCode::kCapacity,
             .value = static_cast<std::int64_t>(carver.used()),
-            .limit = static_cast<std::int64_t>(workspace.size())};
+            .limit = static_cast<std::int64_t>(workspace.size()),
+            .what = "bytes of workspace that are needed"};
   }
   if (plan.device.kind == DeviceKind::kCuda) {
     row.prepare(prepare, {0, n_in}, exec);

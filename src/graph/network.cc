@@ -75,6 +75,13 @@ std::int32_t find_or_add_map(Network::Impl& net, const std::string& layer, const
   return id;
 }
 
+void check_finite(const std::string& layer, const char* what, std::span<const float> values) {
+  const auto bad = std::find_if_not(values.begin(), values.end(), [](float v) { return std::isfinite(v); });
+  if (bad == values.end()) return;
+  require(false, ErrorCode::kInvalidArgument, layer,
+          fmt::format("{} {} of {} is {}, must be finite", what, bad - values.begin(), values.size(), *bad));
+}
+
 void check_weights(const ConvLayer& layer, std::int32_t kv, std::int32_t c_in) {
   require(layer.c_out >= 1, ErrorCode::kInvalidArgument, layer.name,
           fmt::format("c_out is {}, at least 1", layer.c_out));
@@ -85,11 +92,9 @@ void check_weights(const ConvLayer& layer, std::int32_t kv, std::int32_t c_in) {
                       layer.c_out, kv, c_in, want));
   require(layer.bias.empty() || layer.bias.size() == static_cast<std::size_t>(layer.c_out), ErrorCode::kShape,
           layer.name, fmt::format("{} biases given, {} or none expected", layer.bias.size(), layer.c_out));
-  const auto finite = [](float v) { return std::isfinite(v); };
-  require(std::all_of(layer.weights.begin(), layer.weights.end(), finite), ErrorCode::kInvalidArgument,
-          layer.name, "a weight is not finite");
-  require(std::all_of(layer.bias.begin(), layer.bias.end(), finite), ErrorCode::kInvalidArgument, layer.name,
-          "a bias is not finite");
+  check_finite(layer.name, "weight", layer.weights);
+  check_finite(layer.name, "bias", layer.bias);
+  check_finite(layer.name, "act_alpha", {&layer.act_alpha, 1});
 }
 
 /// Runs `make` and puts the layer's name before what it complains about.
@@ -298,7 +303,8 @@ std::string Network::describe() const {
         fmt::format("{:<28} {:<15} {:>4} channels", node.name, kind_name(node.kind, geometry), node.channels);
     if (node.sites >= 0) {
       const SiteSet& sites = impl_->site_set(node.sites);
-      text += fmt::format("  {}  capacity {}", to_string(sites.shape), sites.capacity);
+      text += fmt::format("  {}  capacity {}", to_string(sites.shape),
+                          sites.capacity > 0 ? std::to_string(sites.capacity) : "not recorded");
     }
     if (node.map >= 0) text += fmt::format("  map '{}'", impl_->map(node.map).first_layer);
     for (std::size_t i = 0; i < node.inputs.size(); ++i) {

@@ -6,6 +6,7 @@
 #include <limits>
 #include <span>
 
+#include "core/operand_names.h"
 #include "core/parallel.h"
 #include "core/pick_kernel.h"
 #include "kernels/kernel.h"
@@ -40,29 +41,38 @@ inline std::int64_t grain_of(std::int64_t row_bytes) {
   return std::max<std::int64_t>(1, 65536 / std::max<std::int64_t>(1, row_bytes));
 }
 
-inline Status check_view(const FeatureView& view) noexcept {
-  if (view.rows < 0) return {.code = ErrorCode::kInvalidArgument, .value = view.rows};
-  if (view.channels < 1) return {.code = ErrorCode::kShape, .value = view.channels, .limit = 1};
-  if (view.stride < view.channels) {
-    return {.code = ErrorCode::kShape, .value = view.stride, .limit = view.channels};
+inline Status check_view(const FeatureView& view, const OperandNames& operand) noexcept {
+  if (view.rows < 0) return {.code = ErrorCode::kInvalidArgument, .value = view.rows, .what = operand.rows};
+  if (view.channels < 1) {
+    return {.code = ErrorCode::kShape, .value = view.channels, .limit = 1, .what = operand.channels};
   }
-  if (view.data == nullptr && view.rows > 0) return {.code = ErrorCode::kInvalidArgument};
+  if (view.stride < view.channels) {
+    return {.code = ErrorCode::kShape, .value = view.stride, .limit = view.channels, .what = operand.stride};
+  }
+  if (view.data == nullptr && view.rows > 0) {
+    return {.code = ErrorCode::kInvalidArgument, .what = operand.null};
+  }
   return {};
 }
 
 /// in and out valid, out has at least the rows of in and exactly its channels.
 inline Status check_pair(const FeatureView& in, const FeatureSpan& out) noexcept {
-  if (const Status status = check_view(in); !status.ok()) return status;
-  if (const Status status = check_view(out); !status.ok()) return status;
-  if (out.rows < in.rows) return {.code = ErrorCode::kShape, .value = in.rows, .limit = out.rows};
+  if (const Status status = check_view(in, kInputOperand); !status.ok()) return status;
+  if (const Status status = check_view(out, kOutputOperand); !status.ok()) return status;
+  if (out.rows < in.rows) {
+    return {.code = ErrorCode::kShape, .value = in.rows, .limit = out.rows, .what = kInputOperand.rows};
+  }
   if (out.channels != in.channels) {
-    return {.code = ErrorCode::kShape, .value = out.channels, .limit = in.channels};
+    return {.code = ErrorCode::kShape,
+            .value = out.channels,
+            .limit = in.channels,
+            .what = kOutputOperand.channels};
   }
   return {};
 }
 
-inline Status dtype_error(DType dtype) noexcept {
-  return {.code = ErrorCode::kDType, .value = static_cast<std::int64_t>(dtype)};
+inline Status dtype_error(DType dtype, const OperandNames& operand) noexcept {
+  return {.code = ErrorCode::kDType, .value = static_cast<std::int64_t>(dtype), .what = operand.dtype};
 }
 
 /// Finite and > 0.

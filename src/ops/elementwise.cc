@@ -7,7 +7,7 @@ namespace voxgemm {
 namespace {
 
 Status run(Context& context, const ElementwiseArgs& args) noexcept {
-  if (args.dtype == DType::kInt32) return ops::dtype_error(args.dtype);
+  if (args.dtype == DType::kInt32) return ops::dtype_error(args.dtype, kInputOperand);
   if (args.rows == 0) return {};
   return ops::run_row(context, elementwise_kernels(), args, args.rows,
                       ops::grain_of(args.channels * static_cast<std::int64_t>(size_of(args.dtype))));
@@ -19,12 +19,18 @@ Status add(Context& context, const FeatureView& a, const FeatureView& b, float a
            Activation activation, const FeatureSpan& out, const std::int32_t* device_rows) noexcept {
   if (const Status status = ops::check_pair(a, out); !status.ok()) return status;
   if (const Status status = ops::check_pair(b, out); !status.ok()) return status;
-  if (a.rows != b.rows) return {.code = ErrorCode::kShape, .value = b.rows, .limit = a.rows};
-  if (a.dtype != out.dtype) return ops::dtype_error(a.dtype);
-  if (b.dtype != out.dtype) return ops::dtype_error(b.dtype);
-  if (!ops::is_finite(a_factor) || !ops::is_finite(b_factor)) return {.code = ErrorCode::kInvalidArgument};
+  if (a.rows != b.rows) {
+    return {.code = ErrorCode::kShape, .value = b.rows, .limit = a.rows, .what = "rows of the second input"};
+  }
+  if (a.dtype != out.dtype) return ops::dtype_error(a.dtype, kInputOperand);
+  if (b.dtype != out.dtype) return ops::dtype_error(b.dtype, kInputOperand);
+  if (!ops::is_finite(a_factor) || !ops::is_finite(b_factor)) {
+    return {.code = ErrorCode::kInvalidArgument, .what = "a factor is not finite"};
+  }
   if (activation == Activation::kLeakyReLU) {  // there is no slope to apply
-    return {.code = ErrorCode::kUnsupported, .value = static_cast<std::int64_t>(activation)};
+    return {.code = ErrorCode::kUnsupported,
+            .value = static_cast<std::int64_t>(activation),
+            .what = "leaky ReLU of an add"};
   }
   return run(context, {.op = ElementwiseOp::kAdd,
                        .dtype = out.dtype,
@@ -45,7 +51,7 @@ Status add(Context& context, const FeatureView& a, const FeatureView& b, float a
 Status relu(Context& context, const FeatureView& in, const FeatureSpan& out,
             const std::int32_t* device_rows) noexcept {
   if (const Status status = ops::check_pair(in, out); !status.ok()) return status;
-  if (in.dtype != out.dtype) return ops::dtype_error(in.dtype);
+  if (in.dtype != out.dtype) return ops::dtype_error(in.dtype, kInputOperand);
   return run(context, {.op = ElementwiseOp::kRelu,
                        .dtype = out.dtype,
                        .a = in.data,

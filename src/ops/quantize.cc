@@ -6,6 +6,8 @@
 namespace voxgemm {
 namespace {
 
+constexpr const char* kBadScale = "a scale is not finite and above 0";
+
 Status run(Context& context, QuantizeOp op, const FeatureView& in, float factor, const FeatureSpan& out,
            std::int64_t zero_channels, const std::int32_t* device_rows) noexcept {
   const QuantizeArgs args{.op = op,
@@ -35,30 +37,31 @@ Status quantize(Context& context, const FeatureView& in, float scale, const Feat
   if (out.channels > in.channels) converted.channels = in.channels;
   if (const Status status = ops::check_pair(in, converted); !status.ok()) return status;
   if (out.stride < out.channels)
-    return {.code = ErrorCode::kShape, .value = out.stride, .limit = out.channels};
-  if (!is_float(in.dtype)) return ops::dtype_error(in.dtype);
-  if (out.dtype != DType::kInt8) return ops::dtype_error(out.dtype);
-  if (!ops::is_scale(scale)) return {.code = ErrorCode::kInvalidArgument};
+    return {
+        .code = ErrorCode::kShape, .value = out.stride, .limit = out.channels, .what = kOutputOperand.stride};
+  if (!is_float(in.dtype)) return ops::dtype_error(in.dtype, kInputOperand);
+  if (out.dtype != DType::kInt8) return ops::dtype_error(out.dtype, kOutputOperand);
+  if (!ops::is_scale(scale)) return {.code = ErrorCode::kInvalidArgument, .what = kBadScale};
   return run(context, QuantizeOp::kQuantize, in, scale, out, out.stride - in.channels, device_rows);
 }
 
 Status dequantize(Context& context, const FeatureView& in, float scale, const FeatureSpan& out,
                   const std::int32_t* device_rows) noexcept {
   if (const Status status = ops::check_pair(in, out); !status.ok()) return status;
-  if (in.dtype != DType::kInt8) return ops::dtype_error(in.dtype);
-  if (!is_float(out.dtype)) return ops::dtype_error(out.dtype);
-  if (!ops::is_finite(scale)) return {.code = ErrorCode::kInvalidArgument};
+  if (in.dtype != DType::kInt8) return ops::dtype_error(in.dtype, kInputOperand);
+  if (!is_float(out.dtype)) return ops::dtype_error(out.dtype, kOutputOperand);
+  if (!ops::is_finite(scale)) return {.code = ErrorCode::kInvalidArgument, .what = "the scale is not finite"};
   return run(context, QuantizeOp::kDequantize, in, scale, out, 0, device_rows);
 }
 
 Status requantize(Context& context, const FeatureView& in, float in_scale, float out_scale,
                   const FeatureSpan& out, const std::int32_t* device_rows) noexcept {
   if (const Status status = ops::check_pair(in, out); !status.ok()) return status;
-  if (in.dtype != DType::kInt8) return ops::dtype_error(in.dtype);
-  if (out.dtype != DType::kInt8) return ops::dtype_error(out.dtype);
+  if (in.dtype != DType::kInt8) return ops::dtype_error(in.dtype, kInputOperand);
+  if (out.dtype != DType::kInt8) return ops::dtype_error(out.dtype, kOutputOperand);
   const float factor = in_scale / out_scale;
   if (!ops::is_scale(in_scale) || !ops::is_scale(out_scale) || !ops::is_finite(factor)) {
-    return {.code = ErrorCode::kInvalidArgument};
+    return {.code = ErrorCode::kInvalidArgument, .what = kBadScale};
   }
   return run(context, QuantizeOp::kRequantize, in, factor, out, 0, device_rows);
 }
@@ -67,28 +70,35 @@ Status convert(Context& context, const FeatureView& in, const FeatureSpan& out,
                const std::int32_t* device_rows) noexcept {
   if (const Status status = ops::check_pair(in, out); !status.ok()) return status;
   if (in.dtype != out.dtype) {
-    if (!is_float(in.dtype)) return ops::dtype_error(in.dtype);
-    if (!is_float(out.dtype)) return ops::dtype_error(out.dtype);
+    if (!is_float(in.dtype)) return ops::dtype_error(in.dtype, kInputOperand);
+    if (!is_float(out.dtype)) return ops::dtype_error(out.dtype, kOutputOperand);
   }
   return run(context, QuantizeOp::kConvert, in, 1.0F, out, 0, device_rows);
 }
 
 Status concat(Context& context, std::span<const FeatureView> inputs, const FeatureSpan& out,
               const std::int32_t* device_rows) noexcept {
-  if (inputs.empty()) return {.code = ErrorCode::kInvalidArgument, .limit = 1};
+  if (inputs.empty()) return {.code = ErrorCode::kInvalidArgument, .limit = 1, .what = "number of inputs"};
   std::int64_t channels = 0;
   for (const FeatureView& in : inputs) {
-    if (const Status status = ops::check_view(in); !status.ok()) return status;
-    if (in.dtype != out.dtype) return ops::dtype_error(in.dtype);
+    if (const Status status = ops::check_view(in, kInputOperand); !status.ok()) return status;
+    if (in.dtype != out.dtype) return ops::dtype_error(in.dtype, kInputOperand);
     if (in.rows != inputs[0].rows) {
-      return {.code = ErrorCode::kShape, .value = in.rows, .limit = inputs[0].rows};
+      return {
+          .code = ErrorCode::kShape, .value = in.rows, .limit = inputs[0].rows, .what = kInputOperand.rows};
     }
     channels += in.channels;
   }
-  if (const Status status = ops::check_view(out); !status.ok()) return status;
-  if (channels != out.channels) return {.code = ErrorCode::kShape, .value = channels, .limit = out.channels};
+  if (const Status status = ops::check_view(out, kOutputOperand); !status.ok()) return status;
+  if (channels != out.channels) {
+    return {.code = ErrorCode::kShape,
+            .value = channels,
+            .limit = out.channels,
+            .what = "channels of the inputs together"};
+  }
   if (out.rows < inputs[0].rows) {
-    return {.code = ErrorCode::kShape, .value = inputs[0].rows, .limit = out.rows};
+    return {
+        .code = ErrorCode::kShape, .value = inputs[0].rows, .limit = out.rows, .what = kInputOperand.rows};
   }
   auto* to = static_cast<std::byte*>(out.data);
   for (const FeatureView& in : inputs) {

@@ -1,5 +1,7 @@
 #include "kernels/scatter_dense/scatter_dense.h"
 
+#include <fmt/format.h>
+
 #include <cstring>
 #include <limits>
 
@@ -7,12 +9,17 @@
 #include "voxgemm/operators.h"
 
 namespace voxgemm {
-
-std::int64_t dense_elements(const Dims& spatial_shape, std::int32_t batch_size, std::int32_t channels) {
-  return spatial_shape.product() * batch_size * channels;
-}
-
 namespace {
+
+// batch * channels * product(shape), or -1 when an extent is negative or the product has no int64.
+std::int64_t count_elements(const Dims& shape, std::int32_t batch_size, std::int32_t channels) {
+  if (batch_size < 0 || channels < 0) return -1;
+  std::int64_t count = std::int64_t{batch_size} * channels;
+  for (int axis = 0; axis < shape.ndim && axis < kMaxDims; ++axis) {
+    if (shape[axis] < 0 || __builtin_mul_overflow(count, std::int64_t{shape[axis]}, &count)) return -1;
+  }
+  return count;
+}
 
 // Smaller arrays had better stay in the caches for whoever reads them.
 constexpr std::int64_t kStreamBytes = std::int64_t{4} << 20;
@@ -50,20 +57,42 @@ bool stream(const Context& context, const ScatterDenseArgs& args, std::int64_t b
 
 }  // namespace
 
+std::int64_t dense_elements(const Dims& spatial_shape, std::int32_t batch_size, std::int32_t channels) {
+  const std::int64_t count = count_elements(spatial_shape, batch_size, channels);
+  if (count >= 0) return count;
+  throw Error(ErrorCode::kShape,
+              fmt::format("a dense array of batch {}, shape {} and {} channels has no int64 "
+                          "number of elements",
+                          batch_size, to_string(spatial_shape), channels));
+}
+
 Status scatter_dense(Context& context, const SparseTensorView& in, DenseLayout layout, void* out) noexcept {
   FeatureView features = in.features;
   features.rows = in.num_voxels;
-  if (const Status status = ops::check_view(features); !status.ok()) return status;
+  if (const Status status = ops::check_view(features, kInputOperand); !status.ok()) return status;
   const std::int32_t ndim = in.spatial_shape.ndim;
-  if (ndim < 1 || ndim > kMaxDims) return {.code = ErrorCode::kShape, .value = ndim, .limit = kMaxDims};
+  if (ndim < 1 || ndim > kMaxDims) {
+    return {.code = ErrorCode::kShape, .value = ndim, .limit = kMaxDims, .what = "axes of spatial_shape"};
+  }
   for (int axis = 0; axis < ndim; ++axis) {
     if (in.spatial_shape[axis] < 1) {
-      return {.code = ErrorCode::kShape, .value = in.spatial_shape[axis], .limit = 1};
+      return {.code = ErrorCode::kShape,
+              .value = in.spatial_shape[axis],
+              .limit = 1,
+              .what = "an extent of spatial_shape"};
     }
   }
-  if (in.batch_size < 1) return {.code = ErrorCode::kShape, .value = in.batch_size, .limit = 1};
-  if (out == nullptr || (in.indices == nullptr && in.num_voxels > 0)) {
-    return {.code = ErrorCode::kInvalidArgument};
+  if (in.batch_size < 1) {
+    return {.code = ErrorCode::kShape, .value = in.batch_size, .limit = 1, .what = "batch_size"};
+  }
+  if (out == nullptr) return {.code = ErrorCode::kInvalidArgument, .what = "the dense output is null"};
+  if (in.indices == nullptr && in.num_voxels > 0) {
+    return {.code = ErrorCode::kInvalidArgument, .what = "the indices are null"};
+  }
+  const std::int64_t elements = count_elements(in.spatial_shape, in.batch_size, features.channels);
+  constexpr std::int64_t kMaxElements = std::numeric_limits<std::int64_t>::max() / 4;
+  if (elements < 0 || elements > kMaxElements) {
+    return {.code = ErrorCode::kShape, .limit = kMaxElements, .what = "elements of the dense output"};
   }
   std::int32_t bad_row = std::numeric_limits<std::int32_t>::max();
   const bool cpu = context.device().kind == DeviceKind::kCpu;
@@ -82,7 +111,7 @@ Status scatter_dense(Context& context, const SparseTensorView& in, DenseLayout l
                               .device_rows = in.device_num_voxels,
                               .bad_row = cpu ? &bad_row : nullptr};
   if (cpu) {
-    const std::int64_t bytes = element * dense_elements(in.spatial_shape, in.batch_size, features.channels);
+    const std::int64_t bytes = element * elements;
     if (stream(context, args, bytes)) return {};
     constexpr std::int64_t kZeroGrain = 1 << 20;
     parallel_for(context, 0, bytes, kZeroGrain, [&](std::int64_t begin, std::int64_t end) {

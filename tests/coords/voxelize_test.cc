@@ -284,6 +284,11 @@ TEST(Voxelizer, RunRefusesWhatThePlanDoesNotCover) {
   std::vector<std::int32_t> one(1);
   EXPECT_EQ(run(good, 8, memory.size(), {.point_voxel_id = one}).code, ErrorCode::kInvalidArgument);
   EXPECT_EQ(run(good, 8, memory.size(), {.points_per_voxel = one}).code, ErrorCode::kInvalidArgument);
+  EXPECT_EQ(to_string(with([](PointsView& c) { c.data = nullptr; })),
+            "invalid argument: the points of a cloud are null");
+  EXPECT_EQ(to_string(with([](PointsView& c) { c.stride = 3; })),
+            "shape: row stride of a cloud: value 3, limit 4");
+  EXPECT_EQ(to_string(with([](PointsView& c) { c.dtype = DType::kInt8; })), "dtype: type of a cloud: int8");
   EXPECT_THROW(Voxelizer(context, grid, 4, 2, 1, {9, 80, 80}), Error);
 }
 

@@ -25,6 +25,16 @@ TEST(Context, RejectsNegativeThreads) {
   }
 }
 
+TEST(Context, RejectsASecondCpu) {
+  try {
+    Context context({.device = {DeviceKind::kCpu, 3}, .threads = 1});
+    FAIL() << "accepted";
+  } catch (const Error& e) {
+    EXPECT_EQ(e.code(), ErrorCode::kInvalidArgument);
+    EXPECT_NE(std::string(e.what()).find("index 3, must be 0"), std::string::npos) << e.what();
+  }
+}
+
 TEST(Context, DescribesItself) {
   Context context({.threads = 1});
   EXPECT_NE(context.describe().find("scalar; 1 thread"), std::string::npos);
@@ -87,7 +97,7 @@ TEST(Half, RoundsToEvenAndOverflows) {
   EXPECT_EQ(to_float(to_half(2051.0F)), 2052.0F);  // tie, even above
   EXPECT_EQ(to_float(to_half(65519.0F)), 65504.0F);
   EXPECT_TRUE(std::isinf(to_float(to_half(65520.0F))));
-  EXPECT_EQ(to_float(to_half(0x1p-25F)), 0.0F);    // tie between 0 and the smallest
+  EXPECT_EQ(to_float(to_half(0x1p-25F)), 0.0F);  // tie between 0 and the smallest
   EXPECT_EQ(to_float(to_half(0x1.8p-25F)), 0x1p-24F);
 }
 

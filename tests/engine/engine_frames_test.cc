@@ -186,8 +186,22 @@ TEST(EngineFrames, WrongCallsAreRefused) {
   view.features.dtype = DType::kInt32;
   EXPECT_EQ(code(), ErrorCode::kDType);
   view = s.runner.view_of(frame);
+  view.features.rows = 9;  // fewer than its voxels: the tenth would be read past the end
+  Status status = engine.enqueue(s.context, view, bound, workspace);
+  EXPECT_EQ(to_string(status), "shape: rows of the input: value 9, limit 10");
+  view = s.runner.view_of(frame);
+  view.capacity = 9;
+  status = engine.enqueue(s.context, view, bound, workspace);
+  EXPECT_EQ(to_string(status), "shape: capacity of the input: value 9, limit 10");
+  view = s.runner.view_of(frame);
+  view.features.stride = 2;
+  status = engine.enqueue(s.context, view, bound, workspace);
+  EXPECT_EQ(to_string(status), "shape: row stride of the input: value 2, limit 5");
+  view = s.runner.view_of(frame);
   bound[1].features = nullptr;
-  EXPECT_EQ(code(), ErrorCode::kInvalidArgument);
+  status = engine.enqueue(s.context, view, bound, workspace);
+  EXPECT_EQ(status.code, ErrorCode::kInvalidArgument);
+  EXPECT_EQ(status.value, 1);
 }
 
 TEST(EngineFrames, ProfileCountsRowsAndPairs) {

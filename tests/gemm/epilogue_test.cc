@@ -37,9 +37,15 @@ TEST(MakeEpilogue, NamesBadScales) {
     return std::string();
   };
   EXPECT_NE(text([&] { make_epilogue(1.0F, good, 0.0F); }).find("out_scale is 0"), std::string::npos);
-  EXPECT_NE(text([&] { make_epilogue(1.0F, bad, 1.0F); }).find("weight_scale is nan"), std::string::npos);
+  EXPECT_NE(text([&] { make_epilogue(1.0F, bad, 1.0F); }).find("weight_scale[0] is nan"), std::string::npos);
   EXPECT_NE(text([&] { make_epilogue(bad[0], good, 1.0F); }).find("in_scale is nan"), std::string::npos);
-  EXPECT_NE(text([&] { make_epilogue(1.0F, good, 1.0F, bad); }).find("bias is nan"), std::string::npos);
+  EXPECT_NE(text([&] { make_epilogue(0.0F, good, 1.0F); }).find("in_scale is 0"), std::string::npos);
+  EXPECT_NE(text([&] { make_epilogue(-1.0F, good, 1.0F); }).find("in_scale is -1"), std::string::npos);
+  EXPECT_NE(text([&] {
+              make_epilogue(1.0F, good, 1.0F, {}, Activation::kLeakyReLU, bad[0]);
+            }).find("act_alpha is nan"),
+            std::string::npos);
+  EXPECT_NE(text([&] { make_epilogue(1.0F, good, 1.0F, bad); }).find("bias[0] is nan"), std::string::npos);
 }
 
 TEST(ApplyEpilogue, RoundsHalfToEvenAndSaturates) {

@@ -28,6 +28,7 @@ class ImplicitGemmRun : public testing::Test {
     return plan.run(context_, pairs, in_view_, residual, out_view_, {workspace.data(), workspace.bytes()});
   }
   void expect_refused(const Status& status, ErrorCode code, std::int64_t value, std::int64_t limit) {
+    EXPECT_NE(status.what, nullptr) << "the operand has no name";
     EXPECT_EQ(status.code, code) << to_string(status);
     EXPECT_EQ(status.value, value);
     EXPECT_EQ(status.limit, limit);

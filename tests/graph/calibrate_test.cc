@@ -46,6 +46,29 @@ TEST(Calibrate, LargestMagnitudeOfAllFrames) {
   EXPECT_EQ(table.scale.at("last"), 8.0F / 127.0F);
 }
 
+// A count that was forgotten would otherwise calibrate on nothing.
+TEST(Calibrate, FrameSizesMustAgreeWithTheCount) {
+  Context context({.threads = 1});
+  const auto refused = [&](const Frame& frame) {
+    try {
+      calibrate_min_max(context, small_network(), {&frame, 1});
+    } catch (const Error& error) {
+      EXPECT_EQ(error.code(), ErrorCode::kShape);
+      return std::string(error.what());
+    }
+    return std::string("accepted");
+  };
+  Frame frame = two_frames()[0];
+  frame.num_voxels = 0;
+  EXPECT_NE(refused(frame).find("frame of 0 voxels has 9 index values and 6 feature values"),
+            std::string::npos);
+  frame.num_voxels = 2;
+  EXPECT_NE(refused(frame).find("frame of 2 voxels"), std::string::npos);
+  frame.num_voxels = 3;
+  frame.features.pop_back();
+  EXPECT_NE(refused(frame).find("5 feature values"), std::string::npos);
+}
+
 TEST(Calibrate, AllZeroValueGetsScaleOne) {
   Context context({.threads = 1});
   const Frame frame = frame_of({0, 1, 1}, {0.0F, 0.0F});

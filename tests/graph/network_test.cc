@@ -124,7 +124,12 @@ TEST(Network, RefusesWhatDoesNotFit) {
                   {"x", "540", "432"});
   ConvLayer bad = layer("x", kSubm3, 4, 4);
   bad.weights[7] = std::numeric_limits<float>::quiet_NaN();
-  expect_mentions(error_of([&] { n.net.conv(n.in, bad); }, ErrorCode::kInvalidArgument), {"x", "not finite"});
+  expect_mentions(error_of([&] { n.net.conv(n.in, bad); }, ErrorCode::kInvalidArgument),
+                  {"x", "weight 7 of 432 is nan"});
+  bad = layer("x", kSubm3, 4, 4);
+  bad.act_alpha = std::numeric_limits<float>::infinity();
+  expect_mentions(error_of([&] { n.net.conv(n.in, bad); }, ErrorCode::kInvalidArgument),
+                  {"x", "act_alpha", "inf"});
   const Value dense = n.net.to_dense(n.in, DenseLayout::kNCHW, "dense");
   expect_mentions(error_of([&] { n.net.relu(dense, "x"); }, ErrorCode::kShape), {"x", "dense"});
   expect_mentions(error_of([&] { n.net.relu({99}, "x"); }, ErrorCode::kInvalidArgument), {"x", "99"});
@@ -143,6 +148,14 @@ TEST(Network, CapacitiesBelongToLayersThatMakeSites) {
   expect_mentions(error_of([&] { n.net.set_capacity("subm", 5); }, ErrorCode::kInvalidArgument), {"subm"});
   expect_mentions(error_of([&] { n.net.set_capacity("down", 0); }, ErrorCode::kInvalidArgument),
                   {"down", "0"});
+}
+
+TEST(Network, DescriptionSaysWhichCapacitiesAreMissing) {
+  Net n;
+  n.net.conv(n.in, layer("down", kDown, 4, 4));
+  expect_mentions(n.net.describe(), {"capacity 100", "capacity not recorded"});
+  n.net.set_capacity("down", 77);
+  EXPECT_EQ(n.net.describe().find("not recorded"), std::string::npos);
 }
 
 TEST(Network, CopiesAreIndependent) {

@@ -230,6 +230,10 @@ TEST(Quantize, RefusesOperandsThatDisagree) {
   };
   const auto same = [](auto&, auto&) {};
   EXPECT_EQ(code(same), ErrorCode::kOk);
+  EXPECT_EQ(to_string(quantize(context, in, 0.0F, out)),
+            "invalid argument: a scale is not finite and above 0");
+  EXPECT_EQ(to_string(quantize(context, {nullptr, DType::kFloat32, 2, 4, 4}, 1.0F, out)),
+            "invalid argument: the input's data is null");
   EXPECT_EQ(code([](auto& i, auto&) {
               i.rows = 0;
               i.data = nullptr;

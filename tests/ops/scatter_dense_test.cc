@@ -194,5 +194,20 @@ TEST(ScatterDense, RefusesViewsThatDoNotFit) {
   EXPECT_EQ(scatter_dense(context, good, DenseLayout::kNHWC, nullptr).code, ErrorCode::kInvalidArgument);
 }
 
+TEST(DenseElements, RefusesWhatDoesNotFitInt64) {
+  EXPECT_EQ(dense_elements({41, 1440, 1440}, 2, 128), std::int64_t{41} * 1440 * 1440 * 2 * 128);
+  EXPECT_EQ(dense_elements({0, 5}, 2, 3), 0);
+  const Dims huge = Dims::filled(3, 2000000000);
+  EXPECT_THROW(dense_elements(huge, 100, 400), Error);
+  EXPECT_THROW(dense_elements({-1, 5}, 2, 3), Error);
+  Context context({.threads = 1});
+  SparseTensorView view;
+  view.features.channels = 400;
+  view.features.stride = 400;
+  view.spatial_shape = huge;
+  float out = 0.0F;
+  EXPECT_EQ(scatter_dense(context, view, DenseLayout::kNCHW, &out).code, ErrorCode::kShape);
+}
+
 }  // namespace
 }  // namespace voxgemm

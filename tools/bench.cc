@@ -169,6 +169,8 @@ nlohmann::json to_json(const Arguments& arguments, const std::string& machine,
 }
 
 void run_bench(const Arguments& arguments) {
+  if (!arguments.json.empty()) check_writable(arguments.json);
+  arguments.work.check();
   WorkOptions any = arguments.work;
   any.precision = arguments.precision == "both" ? "int8" : arguments.precision;
   any.kernel.clear();

@@ -142,6 +142,7 @@ void print_engine(const WorkOptions& work, Context& plain, const InputFrame& fra
 
 void run_inspect(const Arguments& arguments) {
   const WorkOptions& work = arguments.work;
+  work.check();
   fmt::print("machine  {}\n\n", Context(work.context_options()).describe());
   print_kernels(work);
   if (arguments.kernels_only) return;

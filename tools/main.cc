@@ -5,11 +5,13 @@
 #include <new>
 
 #include "tools/commands.h"
+#include "tools/usage_error.h"
 #include "voxgemm/error.h"
 
 int main(int argc, char** argv) {
   CLI::App app{"voxgemm: int8 sparse convolution for point clouds"};
   app.require_subcommand(1);
+  app.set_version_flag("--version", "voxgemm " VOXGEMM_VERSION);
   app.option_defaults()->always_capture_default();
   app.get_formatter()->column_width(34);
   voxgemm::tools::add_simulate(app);
@@ -20,13 +22,16 @@ int main(int argc, char** argv) {
     app.parse(argc, argv);
     return 0;
   } catch (const CLI::ParseError& error) {
-    if (error.get_exit_code() == 0) return app.exit(error);  // --help
+    if (error.get_exit_code() == 0) return app.exit(error);  // --help, --version
     if (app.get_subcommands().empty() && argc > 1) {
       fmt::print(stderr, "voxgemm: '{}' is no subcommand (see voxgemm --help)\n", argv[1]);
       return 2;
     }
     fmt::print(stderr, "voxgemm: {} (see voxgemm {}--help)\n", error.what(),
                app.get_subcommands().empty() ? "" : app.get_subcommands()[0]->get_name() + " ");
+    return 2;
+  } catch (const voxgemm::tools::UsageError& error) {
+    fmt::print(stderr, "voxgemm: {}\n", error.what());
     return 2;
   } catch (const voxgemm::Error& error) {
     fmt::print(stderr, "voxgemm: {}\n", error.what());

@@ -55,8 +55,13 @@ configure_and_build() {
   say "configure: $build"
   local launcher=()
   if command -v ccache >/dev/null; then launcher=(-DCMAKE_CXX_COMPILER_LAUNCHER=ccache); fi
-  cmake -S "$root" -B "$build" -G Ninja -DCMAKE_BUILD_TYPE=Release "${launcher[@]}" "$@" | grep -E '^-- (Build|Configuring)|rror' || true
-  [ -e "$build/build.ninja" ] || { echo "configuring failed" >&2; exit 1; }
+  local log
+  if ! log=$(cmake -S "$root" -B "$build" -G Ninja -DCMAKE_BUILD_TYPE=Release "${launcher[@]}" "$@"); then
+    printf '%s\n' "$log" >&2
+    echo "configuring failed" >&2
+    exit 1
+  fi
+  printf '%s\n' "$log" | tail -n 1
   say "build ($(nproc) cores; a first build takes some minutes)"
   cmake --build "$build" ${build_targets:+--target $build_targets}
 }

@@ -5,10 +5,12 @@
 #include <string>
 
 #include "tools/commands.h"
+#include "tools/io/array.h"
 #include "tools/io/points.h"
 #include "tools/report/picture.h"
 #include "tools/report/progress.h"
 #include "tools/report/table.h"
+#include "tools/session/options.h"
 #include "tools/sim/simulator.h"
 
 namespace voxgemm::tools {
@@ -24,6 +26,8 @@ struct Arguments {
 
 void run_simulate(const Arguments& arguments) {
   check_columns(arguments.columns);
+  check_writable(arguments.out);
+  if (!arguments.png.empty()) check_writable(arguments.png);
   PointCloud cloud;
   {
     ProgressBar bar("simulating");
@@ -56,8 +60,9 @@ void add_simulate(CLI::App& app) {
       ->add_option("--sweeps", arguments->options.sweeps,
                    "Revolutions to accumulate, with their age in column t")
       ->check(CLI::Range(1, 10));
-  command->add_option("--seed", arguments->options.seed,
-                      "Scene and noise; the same seed gives the same bytes");
+  command
+      ->add_option("--seed", arguments->options.seed, "Scene and noise; the same seed gives the same bytes")
+      ->check(seed_check());
   command->add_option("--speed", arguments->options.speed, "Of the ego vehicle, m/s")
       ->check(CLI::Range(0.0, 40.0));
   command->add_option("--columns", arguments->columns, "Columns to write, letters of x y z i t");

@@ -1,6 +1,8 @@
 // Engine: building, facts, views. What one frame does is in enqueue.cc.
 #include <fmt/format.h>
 
+#include <algorithm>
+
 #include "engine/engine_impl.h"
 #include "engine/lowering.h"
 
@@ -70,11 +72,13 @@ std::string Engine::describe() const {
       fmt::format("engine on {}: {} steps, {} kernel maps, arena {:.2f} MB, pairs {:.2f} MB\n",
                   to_string(impl_->device), impl_->steps.size(), num_maps(),
                   static_cast<double>(arena_bytes()) / 1e6, static_cast<double>(pairs_bytes()) / 1e6);
+  std::size_t width = 0;
+  for (const StepInfo& info : impl_->infos) width = std::max(width, info.name.size());
   for (std::size_t i = 0; i < impl_->infos.size(); ++i) {
     const StepInfo& info = impl_->infos[i];
-    text +=
-        fmt::format("{:>3} {:<40} {:<14} {:>4} -> {:<4} kv {:<3} capacity {:<8} {:<5} {}", i, info.name,
-                    info.kind, info.c_in, info.c_out, info.kv, info.capacity, info.precision, info.kernel);
+    text += fmt::format("{:>3} {:<{}} {:<14} {:>4} -> {:<4} kv {:<3} capacity {:<8} {:<5} {}", i, info.name,
+                        width, info.kind, info.c_in, info.c_out, info.kv, info.capacity, info.precision,
+                        info.kernel);
     if (!info.pairs.empty()) text += fmt::format("  pairs '{}'", info.pairs);
     text += '\n';
   }

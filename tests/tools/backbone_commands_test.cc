@@ -149,8 +149,42 @@ TEST(BackboneCommands, VoxelFilesReplacePoints) {
   features.shape = {5, 3};
   write_npy(folder / "f.npy", features);
   EXPECT_THAT(voxgemm("run " + files).out, HasSubstr("for the 3 rows of"));
+  features.shape = {3, 5};
+  values[7] = 0.0F;
+  std::memcpy(features.bytes.data(), values.data(), 60);
+  write_npy(folder / "f.npy", features);
   const Outcome outside = voxgemm("run --shape 41 16 16 " + files);
   EXPECT_EQ(outside.code, 1);
+  EXPECT_THAT(outside.out, HasSubstr("i.npy: row 0: ("));
+}
+
+TEST(BackboneCommands, OptionsThatMakeNoSenseEndWithTwo) {
+  const auto refused = [](const std::string& arguments, const std::string& text) {
+    const Outcome outcome = voxgemm(arguments);
+    EXPECT_EQ(outcome.code, 2) << arguments;
+    EXPECT_THAT(outcome.out, HasSubstr(text)) << arguments;
+    EXPECT_EQ(std::count(outcome.out.begin(), outcome.out.end(), '\n'), 1) << outcome.out;
+  };
+  refused("run --kernel warp9", "--kernel 'warp9' is not in the table: ");
+  refused("bench --kernel warp9", "--kernel 'warp9'");
+  refused("inspect --kernel warp9", "--kernel 'warp9'");
+  refused("run --range 5 0 0 1 1 1", "--range and --voxel: axis x runs from 5 to 1");
+  refused("run --voxel 1e-9 1e-9 1e-9", "allowed 1 to 16777216");
+  refused("run --columns xyzz --points a.bin", "'z' occurs twice");
+  refused("run --columns xyz", "--columns needs --points");
+  refused("run --columns xyz --points a.pcd", "a.pcd names its columns itself");
+  refused("run --seed -1", "--seed");
+  refused("run --seed 99999999999999999999", "--seed");
+}
+
+TEST(BackboneCommands, FilesThatCannotBeWrittenAreToldBeforeTheWork) {
+  for (const char* arguments : {"run --json /no/such/folder/x.json", "run --png /no/such/folder/x.png",
+                                "bench --json /no/such/folder/x.json", "run --json /tmp"}) {
+    const Outcome outcome = voxgemm(arguments);
+    EXPECT_EQ(outcome.code, 1) << arguments;
+    EXPECT_THAT(outcome.out, ::testing::MatchesRegex("voxgemm: [^\n]*cannot be written[^\n]*\n"))
+        << arguments;
+  }
 }
 
 TEST(BackboneCommands, WrongUseGivesOneLine) {
@@ -167,7 +201,7 @@ TEST(BackboneCommands, WrongUseGivesOneLine) {
   refused("run --range 1 2 3", "--range");
   refused("run --range 5 0 0 1 1 1", "axis x runs from 5 to 1");
   refused("run --sweeps 1 --kernel warp9", "warp9");
-  refused("run --points " + folder.file("e.bin", "").string(), "no voxels");
+  refused("run --points " + folder.file("e.bin", "").string(), "e.bin: no points");
   refused("bench --thread-counts 0", "--thread-counts");
 }
 
@@ -183,10 +217,9 @@ bool has_cuda() {
 TEST(BackboneCommands, CudaThatIsNotThereGivesOneLineAtOnce) {
   for (const std::string command : {"run", "bench"}) {
     const Outcome graph = voxgemm(command + " --graph");
-    EXPECT_EQ(graph.code, 1);
-    EXPECT_EQ(graph.out, "voxgemm: invalid argument: --graph needs --backend cuda\n");
-    EXPECT_EQ(voxgemm(command + " --precision fp16").out,
-              "voxgemm: invalid argument: --precision fp16 needs --backend cuda\n");
+    EXPECT_EQ(graph.code, 2);
+    EXPECT_EQ(graph.out, "voxgemm: --graph needs --backend cuda\n");
+    EXPECT_EQ(voxgemm(command + " --precision fp16").out, "voxgemm: --precision fp16 needs --backend cuda\n");
   }
   if (has_cuda()) GTEST_SKIP() << "this machine has CUDA";
   for (const std::string command : {"run", "run --graph", "bench", "bench --graph"}) {

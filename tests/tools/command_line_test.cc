@@ -39,6 +39,12 @@ TEST(CommandLine, HelpListsEverySubcommand) {
   }
 }
 
+TEST(CommandLine, VersionIsTold) {
+  const Outcome outcome = voxgemm("--version");
+  EXPECT_EQ(outcome.code, 0);
+  EXPECT_THAT(outcome.out, ::testing::MatchesRegex("voxgemm [0-9]+\\.[0-9]+\\.[0-9]+\n"));
+}
+
 TEST(CommandLine, WrongUseGivesOneLine) {
   expect_refused("", "subcommand is required");
   expect_refused("dance", "dance");

@@ -5,7 +5,7 @@
 #include <algorithm>
 #include <cstring>
 
-#include "voxgemm/error.h"
+#include "tools/usage_error.h"
 #include "voxgemm/types.h"
 
 namespace voxgemm::tools {
@@ -69,17 +69,15 @@ PointCloud read_npy_points(const std::filesystem::path& file, const PointsFormat
 void check_columns(std::string_view columns) {
   for (const char letter : columns) {
     if (std::string_view("xyzitr_").find(letter) == std::string_view::npos) {
-      throw Error(ErrorCode::kInvalidArgument,
-                  fmt::format("--columns '{}': '{}' is none of x y z i t r _", columns, letter));
+      throw UsageError(fmt::format("--columns '{}': '{}' is none of x y z i t r _", columns, letter));
     }
     if (letter != '_' && std::count(columns.begin(), columns.end(), letter) > 1) {
-      throw Error(ErrorCode::kInvalidArgument,
-                  fmt::format("--columns '{}': '{}' occurs twice", columns, letter));
+      throw UsageError(fmt::format("--columns '{}': '{}' occurs twice", columns, letter));
     }
   }
   for (const char letter : {'x', 'y', 'z'}) {
     if (columns.find(letter) == std::string_view::npos) {
-      throw Error(ErrorCode::kInvalidArgument, fmt::format("--columns '{}' lacks '{}'", columns, letter));
+      throw UsageError(fmt::format("--columns '{}' lacks '{}'", columns, letter));
     }
   }
 }
@@ -87,12 +85,16 @@ void check_columns(std::string_view columns) {
 PointCloud read_points(const std::filesystem::path& file, const PointsFormat& format) {
   if (!format.columns.empty()) check_columns(format.columns);
   if (format.dtype != "f32" && format.dtype != "f16") {
-    throw Error(ErrorCode::kInvalidArgument, fmt::format("--dtype {}: f32 or f16", format.dtype));
+    throw UsageError(fmt::format("--dtype {}: f32 or f16", format.dtype));
   }
   const std::string extension = file.extension().string();
   if (extension == ".bin") return read_bin(file, format);
   if (extension == ".npy") return read_npy_points(file, format);
-  if (extension == ".pcd") return read_pcd(file);
+  if (extension == ".pcd") {
+    if (format.columns.empty()) return read_pcd(file);
+    throw UsageError(
+        fmt::format("--columns '{}': {} names its columns itself", format.columns, file.string()));
+  }
   fail_io(file, fmt::format("unknown extension '{}': points are read from .bin, .npy or .pcd", extension));
 }
 

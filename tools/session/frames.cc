@@ -6,6 +6,7 @@
 #include <array>
 #include <cmath>
 #include <cstring>
+#include <limits>
 
 #include "tools/report/progress.h"
 #include "tools/report/table.h"
@@ -38,7 +39,9 @@ InputFrame load_voxels(Context& context, const WorkOptions& options) {
                             i % static_cast<std::size_t>(frame.channels), frame.frame.features[i]));
   }
   for (std::size_t i = 0; i < frame.frame.indices.size(); i += 4) {
-    frame.batch_size = std::max(frame.batch_size, frame.frame.indices[i] + 1);
+    const std::int64_t entries = std::int64_t{frame.frame.indices[i]} + 1;
+    frame.batch_size = static_cast<std::int32_t>(
+        std::clamp<std::int64_t>(entries, frame.batch_size, std::numeric_limits<std::int32_t>::max()));
   }
   SparseTensorView view;
   view.indices = frame.frame.indices.data();
@@ -47,7 +50,11 @@ InputFrame load_voxels(Context& context, const WorkOptions& options) {
   view.capacity = view.num_voxels = frame.frame.num_voxels;
   view.features = {frame.frame.features.data(), DType::kFloat32, view.num_voxels, frame.channels,
                    frame.channels};
-  validate(context, view);
+  try {
+    validate(context, view);
+  } catch (const Error& error) {
+    throw Error(error.code(), fmt::format("{}: {}", options.indices, error.what()));
+  }
   return frame;
 }
 
@@ -104,6 +111,9 @@ InputFrame load_frame(Context& context, const WorkOptions& options) {
   frame.cloud = select_columns(frame.cloud, kind.columns);
   normalize_intensity(frame.cloud);
   voxelize_frame(context, options, frame);
+  if (frame.counts.points == 0) {
+    throw Error(ErrorCode::kInvalidArgument, fmt::format("{}: no points", frame.source));
+  }
   if (frame.counts.voxels == 0) {
     throw Error(ErrorCode::kInvalidArgument,
                 fmt::format("{}: no voxels: of {} points {} are not finite and {} lie outside the range",

@@ -1,10 +1,14 @@
 #include "tools/session/options.h"
 
 #include <fmt/format.h>
+#include <fmt/ranges.h>
 
+#include <algorithm>
 #include <cmath>
 
-#include "voxgemm/error.h"
+#include "tools/io/points.h"
+#include "tools/usage_error.h"
+#include "voxgemm/implicit_gemm.h"
 
 namespace voxgemm::tools {
 
@@ -40,14 +44,31 @@ VoxelGrid WorkOptions::grid() const {
     }
     if (!voxel.empty()) grid.voxel_size_xyz[a] = voxel[a];
     if (!(grid.voxel_size_xyz[a] > 0.0F) || !(grid.max_xyz[a] > grid.min_xyz[a])) {
-      throw Error(ErrorCode::kInvalidArgument,
-                  fmt::format("--range and --voxel: axis {} runs from {} to {} in steps of {}", "xyz"[a],
-                              grid.min_xyz[a], grid.max_xyz[a], grid.voxel_size_xyz[a]));
+      throw UsageError(fmt::format("--range and --voxel: axis {} runs from {} to {} in steps of {}", "xyz"[a],
+                                   grid.min_xyz[a], grid.max_xyz[a], grid.voxel_size_xyz[a]));
     }
   }
   if (max_voxels > 0) grid.max_voxels = max_voxels;
   if (max_points > 0) grid.max_points_per_voxel = max_points;
+  try {
+    (void)grid.grid_zyx();
+  } catch (const Error& error) {
+    throw UsageError(fmt::format("--range and --voxel: {}", error.what()));
+  }
   return grid;
+}
+
+void WorkOptions::check() const {
+  (void)grid();
+  if (!columns.empty()) check_columns(columns);
+  if (!columns.empty() && points.empty()) throw UsageError("--columns needs --points");
+  if (backend != "cuda" && graph) throw UsageError("--graph needs --backend cuda");
+  if (backend != "cuda" && precision == "fp16") throw UsageError("--precision fp16 needs --backend cuda");
+  if (kernel.empty()) return;
+  const std::vector<std::string> names = implicit_gemm_kernel_names();
+  if (std::find(names.begin(), names.end(), kernel) == names.end()) {
+    throw UsageError(fmt::format("--kernel '{}' is not in the table: {}", kernel, fmt::join(names, ", ")));
+  }
 }
 
 Dims WorkOptions::spatial_shape() const {
@@ -70,6 +91,16 @@ Precision WorkOptions::engine_precision() const {
                                : Precision::kFloat32;
 }
 
+CLI::Validator seed_check() {
+  return {[](const std::string& text) {
+            const bool digits = text.find_first_not_of("0123456789") == std::string::npos;
+            return digits && !text.empty() && text.size() <= 19
+                       ? std::string()
+                       : text + " is not a whole number from 0 to 1e19";
+          },
+          "", "seed"};
+}
+
 void add_work_options(CLI::App& command, WorkOptions& options) {
   CLI::Option* points = command.add_option("--points", options.points,
                                            "Sweep to read: .bin, .npy or .pcd (default: simulated)");
@@ -86,7 +117,8 @@ void add_work_options(CLI::App& command, WorkOptions& options) {
   command.add_option("--shape", options.shape, "Spatial shape z y x of --indices")
       ->expected(3)
       ->needs(indices);
-  command.add_option("--seed", options.simulate.seed, "Of the simulated scene and of the weights");
+  command.add_option("--seed", options.simulate.seed, "Of the simulated scene and of the weights")
+      ->check(seed_check());
   command.add_option("--beams", options.simulate.beams, "Simulated sensor: 32, 64 or 128 beams")
       ->check(CLI::IsMember({32, 64, 128}));
   command.add_option("--sweeps", options.simulate.sweeps, "Simulated sweeps to accumulate")

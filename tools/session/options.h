@@ -45,13 +45,18 @@ struct WorkOptions {
   std::string backend = "cpu";
   bool graph = false;
 
-  /// The network's grid with what the user changed. Throws kInvalidArgument.
+  /// Throws UsageError for values that make no sense together and for unknown kernels.
+  void check() const;
+  /// The network's grid with what the user changed. Throws UsageError.
   [[nodiscard]] VoxelGrid grid() const;
   /// Sparse shape: the grid and one more z cell, or --shape.
   [[nodiscard]] Dims spatial_shape() const;
   [[nodiscard]] ContextOptions context_options() const;
   [[nodiscard]] Precision engine_precision() const;
 };
+
+/// A seed: digits only, at most 19. (The parser alone takes -1 for 2^64 - 1.)
+CLI::Validator seed_check();
 
 /// Adds them to a subcommand.
 void add_work_options(CLI::App& command, WorkOptions& options);

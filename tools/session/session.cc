@@ -20,6 +20,16 @@ constexpr std::int32_t kVoxels = 1;
 constexpr std::int32_t kEnd = 2;
 constexpr std::int32_t kMarks = 3;
 
+Buffer output_memory(Context& context, const OutputInfo& info, std::size_t elements) {
+  try {
+    return {context, elements * size_of(info.dtype)};
+  } catch (const Error& error) {
+    throw Error(error.code(),
+                fmt::format("output '{}' of shape {}, batch {} and {} channels: {}", info.name,
+                            to_string(info.spatial_shape), info.batch_size, info.channels, error.what()));
+  }
+}
+
 }  // namespace
 
 PreparedNetwork prepare_network(Context& context, const WorkOptions& options,
@@ -43,10 +53,7 @@ PreparedNetwork prepare_network(Context& context, const WorkOptions& options,
 }
 
 Context make_context(const WorkOptions& options) {
-  const bool cuda = options.backend == "cuda";
-  check(cuda || !options.graph, ErrorCode::kInvalidArgument, "--graph needs --backend cuda");
-  check(cuda || options.precision != "fp16", ErrorCode::kInvalidArgument,
-        "--precision fp16 needs --backend cuda");
+  options.check();
   ContextOptions chosen = options.context_options();
   chosen.kernels.force = options.kernel;
   return Context(chosen);
@@ -73,7 +80,7 @@ Session::Session(Context& context, const PreparedNetwork& prepared, const WorkOp
     const std::int64_t elements = info.dense
                                       ? dense_elements(info.spatial_shape, info.batch_size, info.channels)
                                       : static_cast<std::int64_t>(info.capacity) * info.channels;
-    outputs_.emplace_back(context_, static_cast<std::size_t>(elements) * size_of(info.dtype));
+    outputs_.push_back(output_memory(context_, info, static_cast<std::size_t>(elements)));
     outputs_.back().fill_zero(context_);
     output_counts_.emplace_back(context_, sizeof(std::int32_t));
     bindings_.push_back({.features = outputs_.back().data(),

@@ -4,11 +4,14 @@
 #include <cuda_runtime_api.h>
 #include <gtest/gtest.h>
 
+#include <cstddef>
 #include <cstdint>
+#include <cstring>
 #include <vector>
 
 #include "core/cuda_device.h"
 #include "voxgemm/context.h"
+#include "voxgemm/types.h"
 
 namespace voxgemm::test {
 
@@ -36,6 +39,16 @@ std::vector<T> download(Context& context, const T* device, std::size_t count) {
   std::vector<T> values(count);
   if (count > 0) cuda::copy_to_host(values.data(), device, count * sizeof(T), context.stream());
   return values;
+}
+
+/// Element `i` of a float32 or float16 array of bytes.
+inline void put_float(DType dtype, float value, std::vector<std::byte>& bytes, std::size_t i) {
+  if (dtype == DType::kFloat16) {
+    const Half half = to_half(value);
+    std::memcpy(bytes.data() + i * sizeof half, &half, sizeof half);
+  } else {
+    std::memcpy(bytes.data() + i * sizeof value, &value, sizeof value);
+  }
 }
 
 /// What a function enqueues, captured once: capture fails on any synchronisation or allocation.

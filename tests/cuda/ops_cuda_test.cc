@@ -59,12 +59,8 @@ Matrix random_matrix(std::mt19937& rng, DType dtype, std::int32_t rows, std::int
   for (std::size_t i = 0; i < count; ++i) {
     if (dtype == DType::kInt8) {
       m.bytes[i] = static_cast<std::byte>(rng());
-    } else if (dtype == DType::kFloat16) {
-      const Half h = to_half(draw(rng));
-      std::memcpy(m.bytes.data() + 2 * i, &h, 2);
     } else {
-      const float f = draw(rng);
-      std::memcpy(m.bytes.data() + 4 * i, &f, 4);
+      test::put_float(dtype, draw(rng), m.bytes, i);
     }
   }
   return m;
@@ -150,35 +146,39 @@ constexpr DType kFloats[] = {DType::kFloat32, DType::kFloat16};
 
 using OpsCuda = CudaTest;
 
+/// A unary operator from matrices of type `from` to `to`, padded as the extent says.
+template <typename Op>
+void expect_same_unary(BothDevices& both, std::mt19937& rng, const Extent& e, DType from, DType to, Op op) {
+  const Matrix in = random_matrix(rng, from, e.rows, e.channels, e.in_stride);
+  both.expect_same({in}, random_matrix(rng, to, e.rows, e.channels, e.out_stride),
+                   [&](Context& c, const auto& views, const FeatureSpan& out, const std::int32_t* n) {
+                     return op(c, views[0], out, n);
+                   });
+}
+
 TEST_F(OpsCuda, QuantizeFamilyEqualsCpu) {
   BothDevices both;
   std::mt19937 rng(1);
+  constexpr DType q = DType::kInt8;
   for (const Extent& e : kExtents) {
     for (const DType f : kFloats) {
-      const Matrix x = random_matrix(rng, f, e.rows, e.channels, e.in_stride);
-      both.expect_same({x}, random_matrix(rng, DType::kInt8, e.rows, e.channels, e.out_stride),
-                       [](Context& c, const auto& in, const FeatureSpan& out, const std::int32_t* n) {
-                         return quantize(c, in[0], 0.37F, out, n);
-                       });
-      const Matrix q = random_matrix(rng, DType::kInt8, e.rows, e.channels, e.in_stride);
-      both.expect_same({q}, random_matrix(rng, f, e.rows, e.channels, e.out_stride),
-                       [](Context& c, const auto& in, const FeatureSpan& out, const std::int32_t* n) {
-                         return dequantize(c, in[0], 0.013F, out, n);
-                       });
+      expect_same_unary(both, rng, e, f, q, [](Context& c, const auto& in, const auto& out, const auto* n) {
+        return quantize(c, in, 0.37F, out, n);
+      });
+      expect_same_unary(both, rng, e, q, f, [](Context& c, const auto& in, const auto& out, const auto* n) {
+        return dequantize(c, in, 0.013F, out, n);
+      });
     }
-    const Matrix q = random_matrix(rng, DType::kInt8, e.rows, e.channels, e.in_stride);
-    both.expect_same({q}, random_matrix(rng, DType::kInt8, e.rows, e.channels, e.out_stride),
-                     [](Context& c, const auto& in, const FeatureSpan& out, const std::int32_t* n) {
-                       return requantize(c, in[0], 0.5F, 0.3F, out, n);
-                     });
+    expect_same_unary(both, rng, e, q, q, [](Context& c, const auto& in, const auto& out, const auto* n) {
+      return requantize(c, in, 0.5F, 0.3F, out, n);
+    });
     for (const DType from : kTypes) {
       for (const DType to : kTypes) {
-        if (from != to && (from == DType::kInt8 || to == DType::kInt8)) continue;
-        const Matrix x = random_matrix(rng, from, e.rows, e.channels, e.in_stride);
-        both.expect_same({x}, random_matrix(rng, to, e.rows, e.channels, e.out_stride),
-                         [](Context& c, const auto& in, const FeatureSpan& out, const std::int32_t* n) {
-                           return convert(c, in[0], out, n);
-                         });
+        if (from != to && (from == q || to == q)) continue;
+        expect_same_unary(both, rng, e, from, to,
+                          [](Context& c, const auto& in, const auto& out, const auto* n) {
+                            return convert(c, in, out, n);
+                          });
       }
     }
   }

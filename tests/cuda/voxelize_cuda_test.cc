@@ -52,12 +52,7 @@ Cloud random_cloud(std::mt19937& rng, DType dtype, std::int64_t n, std::int32_t 
       default:
         break;
     }
-    if (dtype == DType::kFloat32) {
-      std::memcpy(cloud.bytes.data() + 4 * i, &v, 4);
-    } else {
-      const Half h = to_half(v);
-      std::memcpy(cloud.bytes.data() + 2 * i, &h, 2);
-    }
+    test::put_float(dtype, v, cloud.bytes, static_cast<std::size_t>(i));
   }
   return cloud;
 }

@@ -5,7 +5,8 @@
 // just before, so that "of_peak" is a median of ratios taken within milliseconds. Counters:
 //   gmacs    useful multiply-accumulates per second, in 1e9, over exact pairs, fastest repetition
 //   of_peak  median share of the row's instruction peak
-//   issued   multiply-accumulates issued (padded channels) over useful ones
+//   issued   multiply-accumulates issued (padded channels) over useful ones, for rows that work on exact
+//   pairs
 // A benchmark first compares some rows of its output with the scalar row.
 #include <benchmark/benchmark.h>
 
@@ -163,9 +164,11 @@ void bench_row(benchmark::State& state, const Job& job) {
   const auto& line = layer.line;
   state.counters["gmacs"] = run.macs() / fastest * 1e-9;
   if (!shares.empty()) state.counters["of_peak"] = median(shares);
-  state.counters["issued"] = pad(line.c_in, job.kernel->tile.depth) *
-                             pad(line.c_out, std::min(16, job.kernel->tile.channels)) /
-                             (static_cast<double>(line.c_in) * line.c_out);
+  const bool by_pairs = (job.kernel->forms & kTilePairs) != 0;  // others multiply absent neighbours too
+  if (by_pairs)
+    state.counters["issued"] = pad(line.c_in, job.kernel->tile.depth) *
+                               pad(line.c_out, std::min(16, job.kernel->tile.channels)) /
+                               (static_cast<double>(line.c_in) * line.c_out);
   state.counters["pairs"] = static_cast<double>(layer.pairs->num_pairs());
 }
 

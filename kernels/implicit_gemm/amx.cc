@@ -1,21 +1,30 @@
-// AMX-INT8 row, in the tile loop of tile_driver.h. 32 pairs at a time are gathered into two tile operands of
-// 16 rows; tdpbssd multiplies them by two units of weights, signed by signed, into four tiles of sums, which
-// are then added to the accumulator rows that the pairs belong to.
+// AMX-INT8 row, output-stationary: blocks of 32 output rows. The sums of a block by two units of channels
+// stay in four tile registers while slabs of gathered input rows pass by; nothing is scattered.
+//
+// For a block the input addresses of all steps (an offset, or 2 or 4 of narrow inputs) that some row has are
+// listed first, so that no branch of the multiply loop waits for the map. Then every group of two units
+// copies slab after slab (32 x 64 bytes, absent rows as zeros) one ahead of the tile multiplies, which hide
+// the copies: copying again for each group is cheaper than keeping slabs that would fill the L1 cache.
+//
+// Wide layers sort the rows of a window by the neighbours they have, so that blocks skip more offsets.
 #include <immintrin.h>
 
-#include "kernels/implicit_gemm/finish_avx512.h"
+#include "kernels/implicit_gemm/amx_layout.h"
+#include "kernels/implicit_gemm/finish_amx.h"
 #include "kernels/implicit_gemm/rows.h"
-#include "kernels/implicit_gemm/tile_driver.h"
+#include "kernels/implicit_gemm/unroll.h"
 
 namespace voxgemm {
 namespace {
 
-using Operands = PairOperands<std::int8_t, std::int8_t, std::int32_t>;
+constexpr std::int32_t kSlabs = 2;         // one multiplied, one being filled
+constexpr std::int32_t kSumUnits = 8;      // units whose sums are kept; wider layers list their steps again
+constexpr std::int32_t kRangeChunks = 16;  // chunks that the zeros of an absent row reach for
+constexpr std::int32_t kWindowRows = 256;  // rows sorted together
+constexpr std::int32_t kKeyBits = 10;
+constexpr std::int32_t kKeys = 1 << kKeyBits;
 
-constexpr std::int32_t kTileRows = 16;   // rows of a tile register
-constexpr std::int32_t kTileBytes = 64;  // bytes of a row: input channels of one multiply
-constexpr std::int32_t kGroup = 2 * kTileRows;
-constexpr std::int32_t kMaxChunks = 4;  // 64-channel chunks gathered at a time
+alignas(64) constexpr std::int8_t kZeros[kRangeChunks * kSlabBytes] = {};
 
 struct alignas(64) TileConfig {
   std::uint8_t palette = 1;
@@ -25,129 +34,290 @@ struct alignas(64) TileConfig {
   std::uint8_t rows[16] = {16, 16, 16, 16, 16, 16, 16, 16};
 };
 
+using SlabRows = const std::int8_t* [kBlockRows];  // where the inputs of 32 rows are read
+
 struct alignas(64) Scratch {
-  std::int8_t in[kMaxChunks][kGroup][kTileBytes];     // gathered inputs
-  std::int32_t sums[2][2][kTileRows][kUnitChannels];  // (pairs / 16, units, 16, 16)
+  std::int8_t slabs[kSlabs][kBlockRows][kSlabBytes];
+  UnitSums sums[kSumUnits];
+  SlabRows rows[kMaxKernelVolume + 3];      // of each listed step, `share` side by side
+  std::int32_t steps[kMaxKernelVolume];     // listed: those that some row of the block has
+  std::uint32_t present[kMaxKernelVolume];  // rows of the block that have the listed step
+  std::int32_t order[kWindowRows];          // rows of the window, sorted
+  std::uint16_t keys[kWindowRows];
+  std::uint16_t ends[kKeys];
+};
+
+/// At most 32 output rows: first_row + order[i], or first_row + i.
+struct Block {
+  std::int64_t first_row = 0;
+  const std::int32_t* order = nullptr;
+  std::int32_t rows = 0;
 };
 
 // The tile intrinsics do not tell the compiler what memory they read: stores before must be done, loads after
 // not.
 inline void memory_fence() { __asm__ volatile("" ::: "memory"); }
 
-// Channels [64 * first, ...) of `count` input rows, zeros beyond c_in.
-void gather(const Operands& o, const std::int32_t* in_rows, std::int32_t count, std::int32_t first,
-            std::int32_t chunks, Scratch& s) {
-  for (std::int32_t c = 0; c < chunks; ++c) {
-    const std::int32_t at = (first + c) * kTileBytes;
-    const __mmask64 lanes = low_bits(o.c_in - at);
-    for (std::int32_t p = 0; p < count; ++p) {
-      const __m512i x = _mm512_maskz_loadu_epi8(lanes, o.in + in_rows[p] * o.in_stride + at);
-      _mm512_store_si512(s.in[c][p], x);
+inline std::int32_t least(std::int32_t a, std::int32_t b) { return a < b ? a : b; }
+
+// Gray code to rank, so that neighbouring keys differ in few bits.
+inline __m512i gray_rank(__m512i key) {
+  key = _mm512_xor_si512(key, _mm512_srli_epi32(key, 8));
+  key = _mm512_xor_si512(key, _mm512_srli_epi32(key, 4));
+  key = _mm512_xor_si512(key, _mm512_srli_epi32(key, 2));
+  return _mm512_xor_si512(key, _mm512_srli_epi32(key, 1));
+}
+
+// Of masks of 3x3x3 offsets: which of the eight columns around the site have a neighbour, and whether any
+// lies below or above.
+inline __m512i pattern_bits(__m512i mask) {
+  const __m512i nine = _mm512_set1_epi32(0x1FF);
+  const __m512i below = _mm512_and_si512(mask, nine);
+  const __m512i middle = _mm512_and_si512(_mm512_srli_epi32(mask, 9), nine);
+  const __m512i above = _mm512_and_si512(_mm512_srli_epi32(mask, 18), nine);
+  const __m512i columns = _mm512_or_si512(_mm512_or_si512(below, middle), above);
+  __m512i key = _mm512_and_si512(columns, _mm512_set1_epi32(0xF));
+  key = _mm512_or_si512(key, _mm512_and_si512(_mm512_srli_epi32(columns, 1), _mm512_set1_epi32(0xF0)));
+  key = _mm512_mask_or_epi32(key, _mm512_test_epi32_mask(below, below), key, _mm512_set1_epi32(0x100));
+  return _mm512_mask_or_epi32(key, _mm512_test_epi32_mask(above, above), key, _mm512_set1_epi32(0x200));
+}
+
+// Sort keys of `count` rows from `first` on.
+void find_keys(const IndicePairsView& pairs, std::int64_t first, std::int32_t count, std::uint16_t* keys) {
+  const bool cube = pairs.kv == 27;
+  const std::int32_t bits = cube ? 27 : least(pairs.kv, kKeyBits);  // offsets share the bits of a key
+  for (std::int32_t r = 0; r < count; r += 16) {
+    const auto lanes = static_cast<__mmask16>(low_bits(count - r));
+    const std::int32_t* table = pairs.pair_fwd + first + r;
+    __m512i mask = _mm512_setzero_si512();
+    for (std::int32_t k = 0; k < pairs.kv; ++k) {
+      const __m512i in_row = _mm512_maskz_loadu_epi32(lanes, table + k * pairs.pair_stride);
+      const __mmask16 present = _mm512_cmpge_epi32_mask(in_row, _mm512_setzero_si512());
+      mask = _mm512_mask_or_epi32(mask, present, mask, _mm512_set1_epi32(1 << (k * bits / pairs.kv)));
     }
+    const __m512i key = gray_rank(cube ? pattern_bits(mask) : mask);
+    _mm256_storeu_si256(reinterpret_cast<__m256i*>(keys + r), _mm512_cvtepi32_epi16(key));
   }
 }
 
-// sums (kPairTiles * 16, kUnits * 16) = gathered inputs times the weights of units [unit, unit + kUnits).
-template <int kPairTiles, int kUnits>
-void multiply_tiles(const Operands& o, std::int32_t unit, std::int32_t first, std::int32_t chunks,
-                    Scratch& s) {
-  const std::int64_t w_stride = std::int64_t{o.units} * 64;
-  const std::int8_t* w = o.weights + (std::int64_t{first} * kTileRows * o.units + unit) * 64;
-  _tile_zero(0);
-  if constexpr (kUnits == 2) _tile_zero(1);
-  if constexpr (kPairTiles == 2) _tile_zero(2);
-  if constexpr (kPairTiles == 2 && kUnits == 2) _tile_zero(3);
-  for (std::int32_t c = 0; c < chunks; ++c, w += kTileRows * w_stride) {
-    _tile_loadd(6, w, w_stride);
-    _tile_loadd(4, s.in[c][0], kTileBytes);
+// order[0, count) = the rows of the window by ascending key, equal keys in the order of the rows.
+void sort_window(const IndicePairsView& pairs, std::int64_t first, std::int32_t count, Scratch& s) {
+  find_keys(pairs, first, count, s.keys);
+  __builtin_memset(s.ends, 0, sizeof(s.ends));
+  for (std::int32_t r = 0; r < count; ++r) ++s.ends[s.keys[r]];
+  std::uint32_t end = 0;
+  for (std::uint16_t& bucket : s.ends) {
+    end += bucket;
+    bucket = static_cast<std::uint16_t>(end);
+  }
+  for (std::int32_t r = count - 1; r >= 0; --r) s.order[--s.ends[s.keys[r]]] = r;
+}
+
+// Addresses of chunk `chunk` of the inputs that offset k gives a block, zeros where it gives none; the rows
+// that it gives one, as bits.
+std::uint32_t locate(const ImplicitGemmArgs& a, const Block& b, std::int32_t k, std::int32_t chunk,
+                     SlabRows& rows) {
+  const auto* in = static_cast<const std::int8_t*>(a.in) + std::int64_t{chunk} * kSlabBytes;
+  const __m512i base = _mm512_set1_epi64(reinterpret_cast<std::int64_t>(in));
+  const __m512i zeros = _mm512_set1_epi64(reinterpret_cast<std::int64_t>(kZeros));
+  const __m512i stride = _mm512_set1_epi64(a.in_stride);
+  const std::uint32_t exist = k < a.pairs.kv ? static_cast<std::uint32_t>(low_bits(b.rows)) : 0;
+  const std::int32_t* table = a.pairs.pair_fwd + k * a.pairs.pair_stride + b.first_row;
+  std::uint32_t any = 0;
+  for (std::int32_t r = 0; r < kBlockRows; r += 8) {
+    const auto lanes = static_cast<__mmask8>(exist >> r);
+    __m256i row = _mm256_setzero_si256();
+    if (b.order == nullptr) {
+      row = _mm256_maskz_loadu_epi32(lanes, table + r);
+    } else {
+      const __m256i local = _mm256_maskz_loadu_epi32(lanes, b.order + r);
+      row = _mm256_mmask_i32gather_epi32(row, lanes, local, table, 4);
+    }
+    const __mmask8 present = _mm256_mask_cmpge_epi32_mask(lanes, row, _mm256_setzero_si256());
+    const __m512i offset = _mm512_mul_epu32(_mm512_cvtepu32_epi64(row), stride);
+    _mm512_store_si512(rows + r, _mm512_mask_add_epi64(zeros, present, base, offset));
+    any |= std::uint32_t{present} << r;
+  }
+  return any;
+}
+
+// Lists the steps that some row of the block has, with the addresses of their inputs from `chunk` on. The
+// next place in the list is written in any case: no branch guesses.
+std::int32_t list_steps(const ImplicitGemmArgs& a, SlabShape shape, const Block& b, std::int32_t chunk,
+                        Scratch& s) {
+  std::int32_t count = 0;
+  for (std::int32_t step = 0; step < shape.steps; ++step) {
+    std::uint32_t any = 0;
+    for (std::int32_t j = 0; j < shape.share; ++j) {
+      any |= locate(a, b, step * shape.share + j, chunk, s.rows[count * shape.share + j]);
+    }
+    s.steps[count] = step;
+    s.present[count] = any;
+    count += any != 0 ? 1 : 0;
+  }
+  return count;
+}
+
+// Copies 32 rows of a slab: kShare pieces a row of the bytes in `lanes`, from `from` on.
+template <int kShare, bool kWhole>
+[[gnu::always_inline]] inline void copy_slab(const SlabRows* rows, std::int32_t from, __mmask64 lanes,
+                                             std::int8_t (*slab)[kSlabBytes]) {
+  unroll<kBlockRows>([&](auto r) __attribute__((always_inline)) {
+    if constexpr (kShare == 1) {
+      const std::int8_t* x = rows[0][r] + from;
+      _mm512_store_si512(slab[r], kWhole ? _mm512_loadu_si512(x) : _mm512_maskz_loadu_epi8(lanes, x));
+    } else if constexpr (kShare == 2) {
+      auto* to = reinterpret_cast<__m256i*>(slab[r]);
+      unroll<2>([&](auto j) __attribute__((always_inline)) {
+        const auto* x = rows[j][r];
+        _mm256_store_si256(to + j, kWhole ? _mm256_loadu_si256(reinterpret_cast<const __m256i*>(x))
+                                          : _mm256_maskz_loadu_epi8(static_cast<__mmask32>(lanes), x));
+      });
+    } else {
+      auto* to = reinterpret_cast<__m128i*>(slab[r]);
+      unroll<4>([&](auto j) __attribute__((always_inline)) {
+        _mm_store_si128(to + j, _mm_maskz_loadu_epi8(static_cast<__mmask16>(lanes), rows[j][r]));
+      });
+    }
+  });
+}
+
+/// Listed steps and chunks [first_chunk, first_chunk + chunks) of a layer, times the weights of a group.
+struct Pass {
+  SlabShape shape{};
+  std::int32_t c_in = 0;
+  std::int32_t steps = 0;
+  std::int32_t first_chunk = 0;
+  std::int32_t chunks = 0;
+  const std::int8_t* weights = nullptr;
+};
+
+template <int kShare, bool kWhole>
+[[gnu::always_inline]] inline void fill(const Pass& p, std::int32_t step, std::int32_t chunk,
+                                        std::int32_t turn, Scratch& s) {
+  const __mmask64 lanes = low_bits(p.c_in - (p.first_chunk + chunk) * kSlabBytes);
+  copy_slab<kShare, kWhole>(s.rows + step * kShare, chunk * kSlabBytes, lanes, s.slabs[turn]);
+}
+
+// Halves without any input are left out.
+template <int kUnits>
+[[gnu::always_inline]] inline void multiply_slab(const std::int8_t* slab, std::uint32_t present,
+                                                 const std::int8_t* weights) {
+  _tile_loadd(6, weights, 64);
+  if constexpr (kUnits == 2) _tile_loadd(7, weights + kWeightTileBytes, 64);
+  if ((present & 0xFFFFU) != 0) {
+    _tile_loadd(4, slab, kSlabBytes);
     _tile_dpbssd(0, 4, 6);
-    if constexpr (kUnits == 2) {
-      _tile_loadd(7, w + 64, w_stride);
-      _tile_dpbssd(1, 4, 7);
-    }
-    if constexpr (kPairTiles == 2) {
-      _tile_loadd(5, s.in[c][kTileRows], kTileBytes);
-      _tile_dpbssd(2, 5, 6);
-      if constexpr (kUnits == 2) _tile_dpbssd(3, 5, 7);
-    }
+    if constexpr (kUnits == 2) _tile_dpbssd(1, 4, 7);
   }
-  _tile_stored(0, s.sums[0][0], 64);
-  if constexpr (kUnits == 2) _tile_stored(1, s.sums[0][1], 64);
-  if constexpr (kPairTiles == 2) _tile_stored(2, s.sums[1][0], 64);
-  if constexpr (kPairTiles == 2 && kUnits == 2) _tile_stored(3, s.sums[1][1], 64);
-  memory_fence();
-}
-
-// Adds the sums of `count` pairs to their accumulator rows.
-template <int kUnits>
-void scatter(const Operands& o, const std::uint16_t* out_rows, std::int32_t count, std::int32_t unit,
-             const Scratch& s) {
-  const std::int32_t plane = accumulator_plane(o.units);
-  for (std::int32_t p = 0; p < count; ++p) {
-    std::int32_t* to = o.acc + unit * plane + out_rows[p] * kUnitChannels;
-    for (int u = 0; u < kUnits; ++u) {
-      const __m512i sum = _mm512_load_si512(s.sums[p / kTileRows][u][p % kTileRows]);
-      std::int32_t* at = to + u * plane;
-      _mm512_store_si512(at, _mm512_add_epi32(_mm512_load_si512(at), sum));
-    }
+  if (present >> kHalfRows != 0) {
+    _tile_loadd(5, slab + kHalfRows * kSlabBytes, kSlabBytes);
+    _tile_dpbssd(2, 5, 6);
+    if constexpr (kUnits == 2) _tile_dpbssd(3, 5, 7);
   }
 }
 
-template <int kUnits>
-void multiply_units(const Operands& o, const std::uint16_t* out_rows, std::int32_t count, std::int32_t unit,
-                    std::int32_t first, std::int32_t chunks, Scratch& s) {
-  if (count > kTileRows) {
-    multiply_tiles<2, kUnits>(o, unit, first, chunks, s);
-  } else {
-    multiply_tiles<1, kUnits>(o, unit, first, chunks, s);
+// Adds the products of a pass to the sums of kUnits units, or starts them.
+template <int kUnits, int kShare, bool kWhole>
+void multiply(const Pass& p, bool start, UnitSums* sums, Scratch& s) {
+  _tile_zero(0);
+  _tile_zero(2);
+  if constexpr (kUnits == 2) _tile_zero(1);
+  if constexpr (kUnits == 2) _tile_zero(3);
+  if (!start) {
+    _tile_loadd(0, sums[0][0], 64);
+    _tile_loadd(2, sums[0][kHalfRows], 64);
+    if constexpr (kUnits == 2) _tile_loadd(1, sums[1][0], 64);
+    if constexpr (kUnits == 2) _tile_loadd(3, sums[1][kHalfRows], 64);
   }
-  scatter<kUnits>(o, out_rows, count, unit, s);
-}
-
-void multiply(const Operands& o, const PairList& list) {
-  Scratch scratch;
-  const std::int32_t all_chunks = num_steps(o.c_in, kTileBytes);
-  for (std::int32_t first = 0; first < all_chunks; first += kMaxChunks) {
-    const std::int32_t chunks = all_chunks - first < kMaxChunks ? all_chunks - first : kMaxChunks;
-    for (std::int32_t p = 0; p < list.count; p += kGroup) {
-      const std::int32_t count = list.count - p < kGroup ? list.count - p : kGroup;
-      gather(o, list.in_rows + p, count, first, chunks, scratch);
+  if (p.steps > 0) fill<kShare, kWhole>(p, 0, 0, 0, s);
+  std::int32_t turn = 0;
+  for (std::int32_t step = 0; step < p.steps; ++step) {
+    const std::int64_t slab = std::int64_t{s.steps[step]} * p.shape.chunks + p.first_chunk;
+    const std::int8_t* weights = p.weights + slab * kUnits * kWeightTileBytes;
+    for (std::int32_t chunk = 0; chunk < p.chunks; ++chunk, weights += kUnits * kWeightTileBytes) {
+      const bool more = chunk + 1 < p.chunks;
+      // the copy of the last slab's successor is the last slab again: cheaper than a branch
+      const std::int32_t next_step = more ? step : least(step + 1, p.steps - 1);
+      fill<kShare, kWhole>(p, next_step, more ? chunk + 1 : 0, turn ^ 1, s);
       memory_fence();
-      for (std::int32_t unit = 0; unit < o.units; unit += 2) {
-        if (unit + 1 < o.units) {
-          multiply_units<2>(o, list.out_rows + p, count, unit, first, chunks, scratch);
-        } else {
-          multiply_units<1>(o, list.out_rows + p, count, unit, first, chunks, scratch);
-        }
+      multiply_slab<kUnits>(s.slabs[turn][0], s.present[step], weights);
+      turn ^= 1;
+    }
+  }
+  _tile_stored(0, sums[0][0], 64);
+  _tile_stored(2, sums[0][kHalfRows], 64);
+  if constexpr (kUnits == 2) _tile_stored(1, sums[1][0], 64);
+  if constexpr (kUnits == 2) _tile_stored(3, sums[1][kHalfRows], 64);
+}
+
+template <int kUnits>
+void multiply(const Pass& p, bool start, UnitSums* sums, Scratch& s) {
+  switch (p.shape.share) {
+    case 4:
+      return multiply<kUnits, 4, false>(p, start, sums, s);
+    case 2:
+      if (p.c_in == kSlabBytes / 2) return multiply<kUnits, 2, true>(p, start, sums, s);
+      return multiply<kUnits, 2, false>(p, start, sums, s);
+    default:
+      if (p.c_in % kSlabBytes == 0) return multiply<kUnits, 1, true>(p, start, sums, s);
+      return multiply<kUnits, 1, false>(p, start, sums, s);
+  }
+}
+
+// `units` (at most 8) units of a block, from `first_unit` on.
+void run_block(const ImplicitGemmArgs& a, SlabShape shape, const Block& b, std::int32_t first_unit,
+               std::int32_t units, Scratch& s) {
+  Pass pass{.shape = shape, .c_in = a.problem.c_in};
+  for (; pass.first_chunk < shape.chunks; pass.first_chunk += kRangeChunks) {
+    pass.chunks = least(shape.chunks - pass.first_chunk, kRangeChunks);
+    pass.steps = list_steps(a, shape, b, pass.first_chunk, s);
+    for (std::int32_t u = 0; u < units; u += kGroupUnits) {
+      pass.weights = static_cast<const std::int8_t*>(a.weights) + group_weights(shape, first_unit + u);
+      if (units - u >= 2) {
+        multiply<2>(pass, pass.first_chunk == 0, s.sums + u, s);
+      } else {
+        multiply<1>(pass, pass.first_chunk == 0, s.sums + u, s);
       }
     }
   }
-}
-
-struct Amx {
-  using In = std::int8_t;
-  using Weight = std::int8_t;
-  using Sum = std::int32_t;
-  using Operands = ::voxgemm::Operands;
-  static constexpr std::int32_t kDepth = 4;
-  static constexpr std::int32_t kChannelMultiple = kTileBytes;
-  static constexpr bool kRowSums = false;
-
-  static auto list(const Operands&) { return multiply; }
-  static void finish(const ImplicitGemmArgs& a, const FinishBlock<Sum>& block, std::int32_t units) {
-    finish_units(a, block, units);
+  memory_fence();
+  for (std::int32_t u = 0; u < units; u += kMaxUnits) {
+    finish_block_sums(a,
+                      BlockSums{.acc = s.sums + u,
+                                .order = b.order,
+                                .first_row = b.first_row,
+                                .rows = b.rows,
+                                .channel = (first_unit + u) * kUnitChannels},
+                      least(units - u, kMaxUnits));
   }
-};
+}
 
 }  // namespace
 
 namespace implicit_gemm {
 
-void amx_run(const ImplicitGemmArgs& args, RowRange tiles, Exec) noexcept {
+void amx_run(const ImplicitGemmArgs& args, RowRange rows, Exec) noexcept {
   const TileConfig config;
+  Scratch scratch;
   memory_fence();
   _tile_loadconfig(&config);
-  run_tiles<Amx>(args, tiles);
+  const SlabShape shape = slab_shape(args.problem.kv, args.problem.c_in);
+  const std::int32_t units = num_units(args.problem.c_out);
+  const bool sorts = sorts_rows(shape, units);
+  for (std::int64_t window = rows.begin; window < rows.end; window += kWindowRows) {
+    const std::int64_t left = rows.end - window;
+    const auto count = static_cast<std::int32_t>(left < kWindowRows ? left : kWindowRows);
+    if (sorts) sort_window(args.pairs, window, count, scratch);
+    for (std::int32_t r = 0; r < count; r += kBlockRows) {
+      const Block block{.first_row = sorts ? window : window + r,
+                        .order = sorts ? scratch.order + r : nullptr,
+                        .rows = least(count - r, kBlockRows)};
+      for (std::int32_t unit = 0; unit < units; unit += kSumUnits) {
+        run_block(args, shape, block, unit, least(units - unit, kSumUnits), scratch);
+      }
+    }
+  }
   _tile_release();
 }
 

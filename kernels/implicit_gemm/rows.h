@@ -16,8 +16,6 @@ std::size_t bytes4_packed_bytes(const ImplicitGemmProblem& problem);
 void bytes4_pack_biased(const ImplicitGemmProblem& problem, const void* krsc,
                         void* packed);  // w + 128, unsigned
 void bytes4_pack(const ImplicitGemmProblem& problem, const void* krsc, void* packed);
-std::size_t bytes4_by64_packed_bytes(const ImplicitGemmProblem& problem);  // c_in rounded up to 64
-void bytes4_by64_pack(const ImplicitGemmProblem& problem, const void* krsc, void* packed);
 std::size_t words2_packed_bytes(const ImplicitGemmProblem& problem);
 void words2_pack(const ImplicitGemmProblem& problem, const void* krsc, void* packed);
 std::size_t floats_packed_bytes(const ImplicitGemmProblem& problem);
@@ -28,8 +26,10 @@ void avx512vnni_run(const ImplicitGemmArgs& args, RowRange tiles, Exec exec) noe
 void avx512vnni_u8_run(const ImplicitGemmArgs& args, RowRange tiles, Exec exec) noexcept;
 void avx512vnni_prepare(const ImplicitGemmPrepare& args, RowRange rows, Exec exec) noexcept;
 
-// amx.cc
-void amx_run(const ImplicitGemmArgs& args, RowRange tiles, Exec exec) noexcept;
+// amx.cc; the layout of amx_layout.h, packed in pack.cc
+std::size_t amx_packed_bytes(const ImplicitGemmProblem& problem);
+void amx_pack(const ImplicitGemmProblem& problem, const void* krsc, void* packed);
+void amx_run(const ImplicitGemmArgs& args, RowRange rows, Exec exec) noexcept;
 
 // avx512_f32.cc, avx2.cc, avx2_f32.cc
 void avx512_f32_run(const ImplicitGemmArgs& args, RowRange tiles, Exec exec) noexcept;

@@ -24,23 +24,23 @@ const char* needs_non_negative_int8(const Problem& p) {
   return p.input_non_negative ? nullptr : "the input may be negative";
 }
 
-// The pairs of 16 rows cost a gather and a scatter whatever their width: below this the AVX-512 VNNI row is
-// faster.
+// Blocks multiply absent neighbours too and gather each input by rows: below this the AVX-512 VNNI row, which
+// works on pairs that exist, is faster.
 const char* needs_wide_int8(const Problem& p) {
-  constexpr std::int32_t kNarrowest = 48;
+  constexpr std::int32_t kNarrowest = 32;
   if (p.in_dtype != DType::kInt8) return "takes int8 input only";
   return p.c_in >= kNarrowest && p.c_out >= kNarrowest ? nullptr
-                                                       : "c_in or c_out below 48: AVX-512 VNNI is faster";
+                                                       : "c_in or c_out below 32: AVX-512 VNNI is faster";
 }
 
 constexpr std::array kRows{
     ImplicitGemmKernel{.name = "amx_32x32x64",
                        .isa = Isa::kAmxInt8,
                        .tile = {32, 32, 64},
-                       .forms = kTilePairs,
+                       .forms = kPairTable,
                        .rejects = needs_wide_int8,
-                       .packed_bytes = implicit_gemm::bytes4_by64_packed_bytes,
-                       .pack = implicit_gemm::bytes4_by64_pack,
+                       .packed_bytes = implicit_gemm::amx_packed_bytes,
+                       .pack = implicit_gemm::amx_pack,
                        .run = implicit_gemm::amx_run},
 #ifdef VOXGEMM_WITH_CUDA
     implicit_gemm::sm80_row<std::int8_t, 32, 64, 64>("sm80_32x64x64"),

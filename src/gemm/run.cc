@@ -5,6 +5,7 @@
 #include "core/operand_names.h"
 #include "core/parallel.h"
 #include "gemm/implicit_gemm_impl.h"
+#include "gemm/tile_rows.h"
 
 namespace voxgemm {
 namespace {
@@ -41,11 +42,14 @@ void run_tiles(const Context& context, const ImplicitGemmKernel& row, const Impl
   });
 }
 
+// Rows are dealt out in whole blocks of the row's tile.
 void run_table_rows(const Context& context, const ImplicitGemmKernel& row,
                     const ImplicitGemmArgs& args) noexcept {
-  constexpr std::int64_t kGrain = 64;
-  parallel_for(context, 0, args.pairs.num_out, kGrain, [&](std::int64_t begin, std::int64_t end) {
-    row.run(args, {begin, end}, {});
+  const std::int64_t rows = args.pairs.num_out;
+  const std::int64_t block = row.tile.rows;
+  const std::int64_t grain = rows_per_share(rows, context.threads()) / block;
+  parallel_for(context, 0, (rows + block - 1) / block, grain, [&](std::int64_t begin, std::int64_t end) {
+    row.run(args, {begin * block, std::min(end * block, rows)}, {});
   });
 }
 

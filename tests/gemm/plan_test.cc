@@ -149,6 +149,10 @@ TEST(ImplicitGemmPlan, NarrowLayersTakeLongTiles) {
   EXPECT_EQ(preferred_tile_rows(16), 512);
   EXPECT_EQ(preferred_tile_rows(17), 256);
   EXPECT_EQ(preferred_tile_rows(512), 256);
+  EXPECT_EQ(rows_per_share(0, 1), 256);
+  EXPECT_EQ(rows_per_share(10335, 16), 256);
+  EXPECT_EQ(rows_per_share(64000, 16), 500);
+  EXPECT_EQ(rows_per_share(29723, 1), 1024);
 }
 
 TEST(ImplicitGemmPlan, TableNamesAreUnique) {

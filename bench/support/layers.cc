@@ -6,6 +6,7 @@
 #include <sstream>
 #include <stdexcept>
 
+#include "gemm/tile_rows.h"
 #include "tests/support/scenes.h"
 #include "tests/support/test_data.h"
 
@@ -87,7 +88,7 @@ std::vector<std::string> scene_names() {
 }
 
 std::vector<BenchLayer> build_layers(Context& context, const std::string& network, const std::string& scene,
-                                     PairForms forms, std::int32_t tile_rows) {
+                                     PairForms forms) {
   std::vector<std::int32_t> indices = scene_indices(scene);
   Dims shape = kShape;
   std::vector<BenchLayer> layers;
@@ -98,7 +99,7 @@ std::vector<BenchLayer> build_layers(Context& context, const std::string& networ
     view.indices = indices.data();
     view.spatial_shape = shape;
     view.capacity = view.num_voxels = n;
-    const PairOptions options{.forms = forms, .tile_rows = tile_rows};
+    const PairOptions options{.forms = forms, .tile_rows = preferred_tile_rows(line.c_out)};
     std::shared_ptr<IndicePairs> pairs = line.geometry.kind == ConvKind::kSubm ? subm : nullptr;
     if (pairs == nullptr || pairs->geometry() != line.geometry) {
       pairs = std::make_shared<IndicePairs>(build_indice_pairs(context, view, line.geometry, options));

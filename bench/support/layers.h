@@ -38,8 +38,8 @@ std::vector<LayerLine> read_layers(const std::string& network);
 std::vector<std::string> scene_names();
 
 /// The layers of a network on a scene of shape [41, 1440, 1440]; each strided line makes the next level's
-/// sites.
+/// sites. Tiles have the rows that the engine would give them.
 std::vector<BenchLayer> build_layers(Context& context, const std::string& network, const std::string& scene,
-                                     PairForms forms, std::int32_t tile_rows = 0);
+                                     PairForms forms);
 
 }  // namespace voxgemm::bench

@@ -167,22 +167,29 @@ void stream_list(const Operands& o, const PairList& list) {
   stream_fn<kUnits, kSigned>(rows)(o, list.in_rows + done, list.out_rows + done, blocks - larger);
 }
 
+using ListsFn = void (*)(Operands&, TileCursor&, const ListWalk&);
+
 template <int kUnits, int kSteps, bool kSigned>
-void hold_list(const Operands& o, const PairList& list) {
+void hold_lists(Operands& operands, TileCursor& cursor, const ListWalk& walk) {
   constexpr int kRows = vnni_shape(kSteps, kUnits).rows;
-  hold_blocks<kRows, kUnits, kSteps, kSigned>(o, list.in_rows, list.out_rows, list.count);
+  walk_lists(operands, cursor, walk, [](const Operands& o, const PairList& list) {
+    hold_blocks<kRows, kUnits, kSteps, kSigned>(o, list.in_rows, list.out_rows, list.count);
+  });
 }
 
-using ListFn = void (*)(const Operands&, const PairList&);
+template <int kUnits, bool kSigned>
+void stream_lists(Operands& operands, TileCursor& cursor, const ListWalk& walk) {
+  walk_lists(operands, cursor, walk, stream_list<kUnits, kSigned>);
+}
 
 template <int kUnits, bool kSigned>
-ListFn list_fn(std::int32_t steps) {
-  if (!vnni_shape(steps, kUnits).stationary) return stream_list<kUnits, kSigned>;
-  if (steps == 1) return hold_list<kUnits, 1, kSigned>;
-  if (steps == 2) return hold_list<kUnits, 2, kSigned>;
-  if (steps == 4) return hold_list<kUnits, 4, kSigned>;
-  if constexpr (kUnits <= 2) return hold_list<kUnits, 8, kSigned>;
-  return stream_list<kUnits, kSigned>;
+ListsFn lists_fn(std::int32_t steps) {
+  if (!vnni_shape(steps, kUnits).stationary) return stream_lists<kUnits, kSigned>;
+  if (steps == 1) return hold_lists<kUnits, 1, kSigned>;
+  if (steps == 2) return hold_lists<kUnits, 2, kSigned>;
+  if (steps == 4) return hold_lists<kUnits, 4, kSigned>;
+  if constexpr (kUnits <= 2) return hold_lists<kUnits, 8, kSigned>;
+  return stream_lists<kUnits, kSigned>;
 }
 
 template <bool kSigned>
@@ -195,16 +202,16 @@ struct Vnni {
   static constexpr std::int32_t kChannelMultiple = 1;
   static constexpr bool kRowSums = kSigned;
 
-  static ListFn list(const Operands& o) {
+  static ListsFn list(const Operands& o) {
     switch (o.units) {
       case 1:
-        return list_fn<1, kSigned>(o.steps);
+        return lists_fn<1, kSigned>(o.steps);
       case 2:
-        return list_fn<2, kSigned>(o.steps);
+        return lists_fn<2, kSigned>(o.steps);
       case 3:
-        return list_fn<3, kSigned>(o.steps);
+        return lists_fn<3, kSigned>(o.steps);
       default:
-        return list_fn<4, kSigned>(o.steps);
+        return lists_fn<4, kSigned>(o.steps);
     }
   }
   static void finish(const ImplicitGemmArgs& a, const FinishBlock<Sum>& block, std::int32_t units) {

@@ -3,10 +3,14 @@
 //   using In, Weight, Sum, Operands        elements; Operands = PairOperands<In, Weight, Sum>
 //   kDepth, kChannelMultiple               channels of a step; what c_in is rounded up to in packed weights
 //   kRowSums                               whether 128 * row sums must be taken off the sums
-//   static list(operands)                  function that multiplies the pairs of one offset
+//   static list(operands)                  function that multiplies the pairs of one offset (operands, list),
+//                                          or of all (operands, cursor, walk): short lists then save a call
+//                                          through a pointer each
 //   static void finish(args, block, units) epilogue
 // ISA files only.
 #pragma once
+
+#include <type_traits>
 
 #include "kernels/implicit_gemm/block_layout.h"
 #include "kernels/implicit_gemm/finish_block.h"
@@ -30,6 +34,23 @@ struct PairOperands {
   std::int32_t* corrections = nullptr;  // (tile rows): the sums of every output row's inputs; kRowSums only
 };
 
+/// The offsets of one sub-tile and channel block.
+struct ListWalk {
+  std::int32_t kv = 0;
+  std::int32_t end_row = 0;
+  std::int64_t weights_step = 0;  // from one offset to the next
+};
+
+/// multiply(o, list) for every offset that has pairs. Leaves o.weights behind the last offset's.
+template <typename Operands, typename Multiply>
+[[gnu::always_inline]] inline void walk_lists(Operands& o, TileCursor& cursor, const ListWalk& walk,
+                                              const Multiply& multiply) {
+  for (std::int32_t k = 0; k < walk.kv; ++k, o.weights += walk.weights_step) {
+    const PairList list = cursor.take(k, walk.end_row);
+    if (list.count > 0) multiply(o, list);
+  }
+}
+
 template <typename P>
 void run_sub_tile(const ImplicitGemmArgs& a, TileCursor& cursor, std::int64_t tile_row, std::int32_t begin,
                   std::int32_t end, typename P::Sum* acc) {
@@ -50,10 +71,11 @@ void run_sub_tile(const ImplicitGemmArgs& a, TileCursor& cursor, std::int64_t ti
     const auto multiply = P::list(o);
     o.acc = acc - std::int64_t{begin} * kUnitChannels;
     o.corrections = corrections[b == 0 ? 0 : 1] - begin;  // the first block's serve all
-    for (std::int32_t k = 0; k < a.problem.kv;
-         ++k, o.weights += offset_weights(packed_c_in, P::kDepth, o.units)) {
-      const PairList list = cursor.take(k, end);
-      if (list.count > 0) multiply(o, list);
+    const ListWalk walk{a.problem.kv, end, offset_weights(packed_c_in, P::kDepth, o.units)};
+    if constexpr (std::is_invocable_v<decltype(multiply), typename P::Operands&, const PairList&>) {
+      walk_lists(o, cursor, walk, multiply);
+    } else {
+      multiply(o, cursor, walk);
     }
     if (P::kRowSums && b == 0) {
       for (std::int32_t i = 0; i < rows; ++i) corrections[0][i] *= 128;

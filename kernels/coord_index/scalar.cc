@@ -1,37 +1,9 @@
-// Both structures without any instruction set in particular.
-#include "kernels/coord_index/bitmap_body.h"
+// All structures without any instruction set in particular.
 #include "kernels/coord_index/rows.h"
-#include "kernels/coord_index/sorted_words_body.h"
+#include "kernels/coord_index/steps_body.h"
 
 namespace voxgemm {
 
-InsertResult bitmap_scalar_insert_rows(const CoordIndexRef& index, const std::int32_t* indices,
-                                       std::int32_t n) noexcept {
-  return bitmap_insert_rows(index, indices, n);
-}
-void bitmap_scalar_rank_rows(const CoordIndexRef& index, RowRange range) noexcept {
-  bitmap_rank_rows(index, range);
-}
-void bitmap_scalar_insert_reached(const CoordIndexRef& index, const CoordIndexRef& from,
-                                  const Relation& reach) noexcept {
-  bitmap_insert_reached(index, from, reach);
-}
-void bitmap_scalar_write_sites(const CoordIndexRef& index, std::int32_t* indices) noexcept {
-  bitmap_write_sites(index, indices);
-}
-void bitmap_scalar_clear(const CoordIndexRef& index) noexcept { bitmap_clear(index); }
-
-InsertResult sorted_scalar_insert_rows(const CoordIndexRef& index, const std::int32_t* indices,
-                                       std::int32_t n) noexcept {
-  return sorted_insert_rows(index, indices, n);
-}
-void sorted_scalar_insert_reached(const CoordIndexRef& index, const CoordIndexRef& from,
-                                  const Relation& reach) noexcept {
-  sorted_insert_reached(index, from, reach);
-}
-void sorted_scalar_write_sites(const CoordIndexRef& index, std::int32_t* indices) noexcept {
-  sorted_write_sites(index, indices);
-}
-void sorted_scalar_clear(const CoordIndexRef& index) noexcept { sorted_clear(index); }
+const CoordIndexSteps coord_index_scalar = kSteps;
 
 }  // namespace voxgemm

@@ -1,6 +1,7 @@
-#pragma once
 // Sorted words: keys are sorted and merged into words of 64; memory follows the sites, not the grid. A
 // directory by the top bits of a word's number keeps look-ups short.
+#pragma once
+
 #include "kernels/coord_index/reach.h"
 
 namespace voxgemm {
@@ -40,8 +41,18 @@ T* radix_sort(T* data, T* other, std::int64_t n, std::int64_t limit, Key&& key) 
 
 // Ranks and directory of words [0, count).
 void number(const CoordIndexRef& index, std::int32_t count, std::int64_t dropped) {
-  number_words(index, count, [](std::int32_t i) { return i; });
-  index.state->wanted += dropped;
+  const std::int64_t capacity = index.capacity;
+  std::int64_t total = 0;
+  for (std::int32_t i = 0; i < count; ++i) {
+    const std::int64_t first = total < capacity ? total : capacity;
+    total += __builtin_popcountll(index.words[i]);
+    if (total > capacity) index.words[i] = without_top_bits(index.words[i], total - capacity);
+    set_ranks(index, i, index.words[i], static_cast<std::int32_t>(first));
+  }
+  index.state->wanted = total + dropped;
+  index.state->count = static_cast<std::int32_t>(total < capacity ? total : capacity);
+  index.state->num_words = count;
+  index.state->canonical = 1;
   std::int32_t shift = 0;
   while (num_keys(index.grid) >> 6 >> shift >= kDirectorySlots) ++shift;
   index.state->directory_shift = shift;
@@ -92,7 +103,7 @@ class WordMerger {
 };
 
 inline InsertResult sorted_insert_rows(const CoordIndexRef& index, const std::int32_t* indices,
-                                       std::int32_t n) {
+                                       std::int32_t n) noexcept {
   InsertResult result;
   auto* pairs = reinterpret_cast<KeyRow*>(index.scratch);
   const std::int32_t columns = 1 + index.grid.ndim;
@@ -133,10 +144,14 @@ inline InsertResult sorted_insert_rows(const CoordIndexRef& index, const std::in
 }
 
 inline void sorted_insert_reached(const CoordIndexRef& index, const CoordIndexRef& from,
-                                  const Relation& reach) {
+                                  const Relation& reach) noexcept {
   auto* words = reinterpret_cast<WordBits*>(index.scratch);
   std::int64_t n = 0;
-  for_each_reached(from, reach, [&](std::int64_t id, std::uint64_t bits) { words[n++] = {id, bits}; });
+  for_each_reached(from, reach, [&](std::int64_t key, std::uint64_t bits) {
+    const std::uint64_t over = bits >> 1 >> (63 - (key & 63));
+    if (bits << (key & 63) != 0) words[n++] = {key >> 6, bits << (key & 63)};
+    if (over != 0) words[n++] = {(key >> 6) + 1, over};
+  });
   words = radix_sort(words, words + n, n, (num_keys(index.grid) >> 6) + 1,
                      [](const WordBits& w) { return w.id; });
   WordMerger merger(index);
@@ -144,11 +159,12 @@ inline void sorted_insert_reached(const CoordIndexRef& index, const CoordIndexRe
   merger.finish();
 }
 
-inline void sorted_write_sites(const CoordIndexRef& index, std::int32_t* indices) {
-  write_word_sites(index, indices, [](std::int32_t i) { return i; });
+inline void sorted_write_sites(const CoordIndexRef& index, std::int32_t* indices) noexcept {
+  LineCursor line(index.grid);
+  for (std::int32_t i = 0; i < index.state->num_words; ++i) {
+    indices = write_word_sites(line, index.grid.ndim, index.ids[i], index.words[i], indices);
+  }
 }
-
-inline void sorted_clear(const CoordIndexRef& index) { index.state->num_words = 0; }
 
 }  // namespace
 }  // namespace voxgemm

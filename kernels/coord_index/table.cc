@@ -6,15 +6,13 @@
 namespace voxgemm {
 
 std::span<const CoordIndexKernel> coord_index_kernels() {
-  static constexpr std::array<CoordIndexKernel, 4> kRows{{
-      {"avx2_bitmap", Isa::kAvx2, true, bitmap_avx2_insert_rows, bitmap_avx2_rank_rows,
-       bitmap_avx2_insert_reached, bitmap_avx2_write_sites, bitmap_avx2_clear},
-      {"scalar_bitmap", Isa::kScalar, true, bitmap_scalar_insert_rows, bitmap_scalar_rank_rows,
-       bitmap_scalar_insert_reached, bitmap_scalar_write_sites, bitmap_scalar_clear},
-      {"avx2_sorted_words", Isa::kAvx2, false, sorted_avx2_insert_rows, nullptr, sorted_avx2_insert_reached,
-       sorted_avx2_write_sites, sorted_avx2_clear},
-      {"scalar_sorted_words", Isa::kScalar, false, sorted_scalar_insert_rows, nullptr,
-       sorted_scalar_insert_reached, sorted_scalar_write_sites, sorted_scalar_clear},
+  static constexpr std::array<CoordIndexKernel, 6> kRows{{
+      {"avx2_bitmap", Isa::kAvx2, IndexForm::kBitmap, &coord_index_avx2},
+      {"scalar_bitmap", Isa::kScalar, IndexForm::kBitmap, &coord_index_scalar},
+      {"avx2_ranked_words", Isa::kAvx2, IndexForm::kRankedWords, &coord_index_avx2},
+      {"scalar_ranked_words", Isa::kScalar, IndexForm::kRankedWords, &coord_index_scalar},
+      {"avx2_sorted_words", Isa::kAvx2, IndexForm::kSortedWords, &coord_index_avx2},
+      {"scalar_sorted_words", Isa::kScalar, IndexForm::kSortedWords, &coord_index_scalar},
   }};
   return kRows;
 }

@@ -1,4 +1,4 @@
-// Windows of a bitmap, 16 targets at a time; keys fit 32 bits (a bitmap of more would not be chosen).
+// Windows of a bitmap or of ranked words, 16 targets at a time; keys fit 32 bits.
 #include <immintrin.h>
 
 #include "kernels/pairs/rows.h"
@@ -47,19 +47,32 @@ __m512i lowest_bit(__m512i v) {
   return _mm512_sub_epi32(exponent, _mm512_set1_epi32(127));
 }
 
-// Source index as the vector code reads it.
-struct Source {
-  const void* bytes;
-  const std::int32_t* ranks;
+// Rows of ranks, 16 at a time.
+struct RowOrder16 {
   const std::int32_t* row_of_rank;  // null = the rank itself
 
-  explicit Source(const CoordIndexRef& index)
-      : bytes(index.words),
-        ranks(index.ranks),
-        row_of_rank(index.state->canonical != 0 ? nullptr : index.row_of_rank) {}
+  explicit RowOrder16(const CoordIndexRef& index)
+      : row_of_rank(index.state->canonical != 0 ? nullptr : index.row_of_rank) {}
+  __m512i rows(__mmask16 m, __m512i rank) const {
+    if (row_of_rank == nullptr) return rank;
+    return _mm512_mask_i32gather_epi32(_mm512_setzero_si512(), m, rank, row_of_rank, 4);
+  }
+};
 
-  // At least eight bits from each key on.
-  __m512i window(__mmask16 m, __m512i key) const {
+__m512i bits_below(__m512i bit) {  // bit < 32
+  return _mm512_sub_epi32(_mm512_sllv_epi32(_mm512_set1_epi32(1), bit), _mm512_set1_epi32(1));
+}
+
+// Words addressed directly.
+struct DirectSource : RowOrder16 {
+  const void* bytes;
+  const std::int32_t* ranks;
+
+  explicit DirectSource(const CoordIndexRef& index)
+      : RowOrder16(index), bytes(index.words), ranks(index.ranks) {}
+
+  // At least `width` bits from each key on.
+  __m512i window(__mmask16 m, __m512i key, std::int32_t /*width*/) const {
     const __m512i at = _mm512_srli_epi32(key, 3);
     const __m512i bits = _mm512_mask_i32gather_epi32(_mm512_setzero_si512(), m, at, bytes, 1);
     return _mm512_srlv_epi32(bits, _mm512_and_si512(key, _mm512_set1_epi32(7)));
@@ -69,14 +82,64 @@ struct Source {
     const __m512i half = _mm512_srli_epi32(key, 5);
     const __m512i bits = _mm512_mask_i32gather_epi32(_mm512_setzero_si512(), m, half, bytes, 4);
     const __m512i before = _mm512_mask_i32gather_epi32(_mm512_setzero_si512(), m, half, ranks, 4);
-    const __m512i shift = _mm512_and_si512(key, _mm512_set1_epi32(31));
-    const __m512i below =
-        _mm512_sub_epi32(_mm512_sllv_epi32(_mm512_set1_epi32(1), shift), _mm512_set1_epi32(1));
+    const __m512i below = bits_below(_mm512_and_si512(key, _mm512_set1_epi32(31)));
     return _mm512_add_epi32(before, popcount32(_mm512_and_si512(bits, below)));
   }
-  __m512i rows(__mmask16 m, __m512i rank) const {
-    if (row_of_rank == nullptr) return rank;
-    return _mm512_mask_i32gather_epi32(_mm512_setzero_si512(), m, rank, row_of_rank, 4);
+};
+
+// Occupied words only, found by their rank among the summary bits.
+struct RankedSource : RowOrder16 {
+  const void* words;
+  const void* summary;
+  const std::int32_t* places;
+  const std::int32_t* ranks;
+
+  explicit RankedSource(const CoordIndexRef& index)
+      : RowOrder16(index),
+        words(index.words),
+        summary(index.summary),
+        places(index.places),
+        ranks(index.ranks) {}
+
+  // Places of the words of the keys; `kept` says which there are.
+  __m512i place(__mmask16 m, __m512i key, __mmask16& kept) const {
+    const __m512i half = _mm512_srli_epi32(key, 11);
+    const __m512i bits = _mm512_mask_i32gather_epi32(_mm512_setzero_si512(), m, half, summary, 4);
+    const __m512i bit = _mm512_and_si512(_mm512_srli_epi32(key, 6), _mm512_set1_epi32(31));
+    kept = _mm512_mask_test_epi32_mask(m, bits, _mm512_sllv_epi32(_mm512_set1_epi32(1), bit));
+    const __m512i before = _mm512_mask_i32gather_epi32(_mm512_setzero_si512(), kept, half, places, 4);
+    return _mm512_add_epi32(before, popcount32(_mm512_and_si512(bits, bits_below(bit))));
+  }
+  // Bits from each key to the end of its word, up to 25 of them, or none.
+  __m512i rest_of_word(__mmask16 m, __m512i key) const {
+    __mmask16 kept = 0;
+    const __m512i in_word = _mm512_and_si512(key, _mm512_set1_epi32(63));
+    const __m512i at =
+        _mm512_add_epi32(_mm512_slli_epi32(place(m, key, kept), 3), _mm512_srli_epi32(in_word, 3));
+    const __m512i bits = _mm512_mask_i32gather_epi32(_mm512_setzero_si512(), kept, at, words, 1);
+    const __m512i own = _mm512_sub_epi32(_mm512_set1_epi32(64), in_word);  // counts of 32 and more shift out
+    const __m512i mask = _mm512_sub_epi32(_mm512_sllv_epi32(_mm512_set1_epi32(1), own), _mm512_set1_epi32(1));
+    return _mm512_and_si512(_mm512_srlv_epi32(bits, _mm512_and_si512(key, _mm512_set1_epi32(7))), mask);
+  }
+  // At least `width` bits from each key on.
+  __m512i window(__mmask16 m, __m512i key, std::int32_t width) const {
+    const __m512i bits = rest_of_word(m, key);
+    const __m512i in_word = _mm512_and_si512(key, _mm512_set1_epi32(63));
+    const __mmask16 over = _mm512_mask_cmpgt_epi32_mask(m, in_word, _mm512_set1_epi32(64 - width));
+    if (over == 0) return bits;
+    const __m512i own = _mm512_sub_epi32(_mm512_set1_epi32(64), in_word);
+    return _mm512_or_si512(
+        bits, _mm512_maskz_sllv_epi32(over, rest_of_word(over, _mm512_add_epi32(key, own)), own));
+  }
+  // Ranks of occupied keys.
+  __m512i rank(__mmask16 m, __m512i key) const {
+    __mmask16 kept = 0;
+    const __m512i half = _mm512_or_si512(_mm512_slli_epi32(place(m, key, kept), 1),
+                                         _mm512_and_si512(_mm512_srli_epi32(key, 5), _mm512_set1_epi32(1)));
+    const __m512i bits = _mm512_mask_i32gather_epi32(_mm512_setzero_si512(), m, half, words, 4);
+    const __m512i before = _mm512_mask_i32gather_epi32(_mm512_setzero_si512(), m, half, ranks, 4);
+    const __m512i below = bits_below(_mm512_and_si512(key, _mm512_set1_epi32(31)));
+    return _mm512_add_epi32(before, popcount32(_mm512_and_si512(bits, below)));
   }
 };
 
@@ -160,18 +223,20 @@ std::int32_t block_rows(const Taps& taps) {
   return rows < kBlockRows ? rows : kBlockRows;
 }
 
+template <typename Source>
 void sweep(const Taps& taps, const Source& source, const Block& block, Lists& lists) {
   std::int32_t n = 0;
   for (std::int32_t f = 0; f < taps.phases; ++f) {
     const std::int32_t end = block.begin[f + 1];
     for (std::int32_t g = taps.phase_begin[f]; g < taps.phase_begin[f + 1]; ++g) {
       lists.begin[g] = n;
-      const __m512i delta = _mm512_set1_epi32(static_cast<std::int32_t>(taps.groups[g].delta));
-      const __m512i wanted = _mm512_set1_epi32((1 << taps.groups[g].width) - 1);
+      const TapGroup& group = taps.groups[g];
+      const __m512i delta = _mm512_set1_epi32(static_cast<std::int32_t>(group.delta));
+      const __m512i wanted = _mm512_set1_epi32((1 << group.width) - 1);
       for (std::int32_t i = block.begin[f]; i < end; i += kLanes) {
         const __mmask16 m = first_lanes(end - i);
         const __m512i key = _mm512_add_epi32(_mm512_loadu_si512(block.base + i), delta);
-        const __m512i bits = _mm512_and_si512(source.window(m, key), wanted);
+        const __m512i bits = _mm512_and_si512(source.window(m, key, group.width), wanted);
         const __mmask16 some = _mm512_mask_test_epi32_mask(m, bits, bits);
         const __m512i tag = _mm512_or_si512(_mm512_loadu_si512(block.tag + i), bits);
         _mm512_storeu_si512(lists.key + n, _mm512_maskz_compress_epi32(some, key));
@@ -199,6 +264,7 @@ void count_lists(const Taps& taps, const Lists& lists, std::int32_t* counts) {
 }
 
 // Appends the pairs of a block to each offset's run.
+template <typename Source>
 void emit(const PairsArgs& a, const Source& source, const Lists& lists, std::int32_t* cursor) {
   const Taps& taps = a.problem.taps;
   for (std::int32_t g = 0; g < taps.num_groups; ++g) {
@@ -227,6 +293,7 @@ void emit(const PairsArgs& a, const Source& source, const Lists& lists, std::int
 }
 
 // Writes table entries and collects mask words of the listed windows, one pair at a time.
+template <typename Source>
 void scatter(const PairsArgs& a, std::int64_t first, const Source& source, const Lists& lists) {
   const Taps& taps = a.problem.taps;
   const std::int32_t words = (a.problem.kv + 31) / 32;
@@ -277,6 +344,7 @@ struct MaskBlock {
 };
 
 // Table entries of a block of an affine relation: every entry is written once, 16 rows at a time.
+template <typename Source>
 void fill_block(const PairsArgs& a, std::int64_t first, std::int32_t rows, const Source& source,
                 const Block& block, MaskBlock& mask) {
   const Taps& taps = a.problem.taps;
@@ -288,7 +356,7 @@ void fill_block(const PairsArgs& a, std::int64_t first, std::int32_t rows, const
     for (std::int32_t i = 0; i < rows; i += kLanes) {
       const __mmask16 m = first_lanes(rows - i);
       const __m512i key = _mm512_add_epi32(_mm512_loadu_si512(block.base + i), delta);
-      const __m512i bits = _mm512_and_si512(source.window(m, key), wanted);
+      const __m512i bits = _mm512_and_si512(source.window(m, key, group.width), wanted);
       const __mmask16 some = _mm512_mask_test_epi32_mask(m, bits, bits);
       std::int32_t* out = a.table + group.first_k * a.table_stride + first + i;
       const std::int64_t next = group.step * a.table_stride;
@@ -316,9 +384,8 @@ void write_masks(const PairsArgs& a, std::int64_t first, std::int32_t rows, std:
   }
 }
 
-}  // namespace
-
-void pairs_avx512_fill_tiles(const PairsArgs& a, RowRange tiles) noexcept {
+template <typename Source>
+void fill_tiles_body(const PairsArgs& a, RowRange tiles) {
   const Source source(a.source);
   const std::int32_t step = block_rows(a.problem.taps);
   const std::int32_t kv = a.problem.kv;
@@ -352,7 +419,8 @@ void pairs_avx512_fill_tiles(const PairsArgs& a, RowRange tiles) noexcept {
   }
 }
 
-void pairs_avx512_fill_table(const PairsArgs& a, RowRange targets) noexcept {
+template <typename Source>
+void fill_table_body(const PairsArgs& a, RowRange targets) {
   const Source source(a.source);
   const std::int32_t step = block_rows(a.problem.taps);
   const std::int32_t words = (a.problem.kv + 31) / 32;
@@ -377,6 +445,18 @@ void pairs_avx512_fill_table(const PairsArgs& a, RowRange targets) noexcept {
     sweep(a.problem.taps, source, block, lists);
     scatter(a, i, source, lists);
   }
+}
+
+}  // namespace
+
+void pairs_avx512_fill_tiles(const PairsArgs& a, RowRange tiles) noexcept {
+  a.problem.form == IndexForm::kBitmap ? fill_tiles_body<DirectSource>(a, tiles)
+                                       : fill_tiles_body<RankedSource>(a, tiles);
+}
+
+void pairs_avx512_fill_table(const PairsArgs& a, RowRange targets) noexcept {
+  a.problem.form == IndexForm::kBitmap ? fill_table_body<DirectSource>(a, targets)
+                                       : fill_table_body<RankedSource>(a, targets);
 }
 
 }  // namespace voxgemm

@@ -41,7 +41,8 @@ struct PairsProblem {
   Relation relation{};  // target -> source
   Taps taps{};
   std::int32_t target_ndim = 3;
-  bool direct = false;  // the source index is a bitmap
+  IndexForm form = IndexForm::kSortedWords;  // of the source index
+  bool short_keys = false;                   // keys of the source index fit 32 bits
 };
 
 /// Where the pairs of a tile go. A kernel calls place(state, tile, pairs) once a tile, in ascending order of

@@ -10,8 +10,9 @@ const char* needs_taps(const PairsProblem& problem) {
   return problem.taps.num_groups == 0 ? "no empty cells around the grid for offsets to fall into" : nullptr;
 }
 
-const char* needs_direct_taps(const PairsProblem& problem) {
-  return problem.direct ? needs_taps(problem) : "the source index is not a bitmap";
+const char* needs_short_taps(const PairsProblem& problem) {
+  if (problem.form == IndexForm::kSortedWords) return "the words of the source index have to be searched";
+  return problem.short_keys ? needs_taps(problem) : "keys of the source index beyond 32 bits";
 }
 
 const char* takes_all(const PairsProblem& /*problem*/) { return nullptr; }
@@ -20,7 +21,7 @@ const char* takes_all(const PairsProblem& /*problem*/) { return nullptr; }
 
 std::span<const PairsKernel> pairs_kernels() {
   static constexpr std::array<PairsKernel, 4> kRows{{
-      {"avx512_windows", Isa::kAvx512, needs_direct_taps, pairs_avx512_fill_tiles, pairs_avx512_fill_table},
+      {"avx512_windows", Isa::kAvx512, needs_short_taps, pairs_avx512_fill_tiles, pairs_avx512_fill_table},
       {"avx2_windows", Isa::kAvx2, needs_taps, pairs_avx2_fill_tiles, pairs_avx2_fill_table},
       {"scalar_windows", Isa::kScalar, needs_taps, pairs_windows_fill_tiles, pairs_windows_fill_table},
       {"scalar", Isa::kScalar, takes_all, pairs_scalar_fill_tiles, pairs_scalar_fill_table},

@@ -57,32 +57,32 @@ class DirectSource {
 };
 
 // Occupied words only, found through the index.
-class SortedSource {
+template <IndexForm kForm>
+class ListedSource {
  public:
-  explicit SortedSource(const CoordIndexRef& index) : index_(index) {}
+  explicit ListedSource(const CoordIndexRef& index) : index_(index) {}
   std::uint32_t window(std::int64_t key) const {
-    const std::int64_t id = key >> 6;
-    const std::int32_t at = first_word_from(index_, id);
-    const std::int32_t n = index_.state->num_words;
     const auto shift = static_cast<std::int32_t>(key & 63);
-    std::uint64_t bits = 0;
-    std::int32_t next = at;
-    if (at < n && index_.ids[at] == id) {
-      bits = index_.words[at] >> shift;
-      ++next;
-    }
-    if (shift > 64 - kMaxTapWidth && next < n && index_.ids[next] == id + 1) {
-      bits |= index_.words[next] << (64 - shift);
-    }
+    std::uint64_t bits = word(key >> 6) >> shift;
+    if (shift > 64 - kMaxTapWidth) bits |= word((key >> 6) + 1) << (64 - shift);
     return static_cast<std::uint32_t>(bits);
   }
   std::int32_t rank(std::int64_t key) const {
-    const std::int32_t at = first_word_from(index_, key >> 6);
+    const std::int64_t at =
+        kForm == IndexForm::kRankedWords ? ranked_place(index_, key >> 6) : first_word_from(index_, key >> 6);
     const std::uint64_t below = (std::uint64_t{1} << (key & 63)) - 1;
     return index_.ranks[2 * at] + __builtin_popcountll(index_.words[at] & below);
   }
 
  private:
+  std::uint64_t word(std::int64_t id) const {
+    if (kForm == IndexForm::kRankedWords) {
+      if ((index_.summary[id >> 6] >> (id & 63) & 1U) == 0) return 0;
+      return index_.words[ranked_place(index_, id)];
+    }
+    const std::int32_t at = first_word_from(index_, id);
+    return at < index_.state->num_words && index_.ids[at] == id ? index_.words[at] : 0;
+  }
   const CoordIndexRef& index_;
 };
 
@@ -301,6 +301,28 @@ void fill_table_body(const PairsArgs& a, RowRange targets) {
     make_block(a, i, i, rows, block);
     sweep(a.problem.taps, source, block, lists);
     scatter(a, i, source, lists);
+  }
+}
+
+void fill_tiles_of_form(const PairsArgs& a, RowRange tiles) {
+  switch (a.problem.form) {
+    case IndexForm::kBitmap:
+      return fill_tiles_body<DirectSource>(a, tiles);
+    case IndexForm::kRankedWords:
+      return fill_tiles_body<ListedSource<IndexForm::kRankedWords>>(a, tiles);
+    case IndexForm::kSortedWords:
+      return fill_tiles_body<ListedSource<IndexForm::kSortedWords>>(a, tiles);
+  }
+}
+
+void fill_table_of_form(const PairsArgs& a, RowRange targets) {
+  switch (a.problem.form) {
+    case IndexForm::kBitmap:
+      return fill_table_body<DirectSource>(a, targets);
+    case IndexForm::kRankedWords:
+      return fill_table_body<ListedSource<IndexForm::kRankedWords>>(a, targets);
+    case IndexForm::kSortedWords:
+      return fill_table_body<ListedSource<IndexForm::kSortedWords>>(a, targets);
   }
 }
 

@@ -4,12 +4,10 @@
 namespace voxgemm {
 
 void pairs_windows_fill_tiles(const PairsArgs& args, RowRange tiles) noexcept {
-  args.problem.direct ? fill_tiles_body<DirectSource>(args, tiles)
-                      : fill_tiles_body<SortedSource>(args, tiles);
+  fill_tiles_of_form(args, tiles);
 }
 void pairs_windows_fill_table(const PairsArgs& args, RowRange targets) noexcept {
-  args.problem.direct ? fill_table_body<DirectSource>(args, targets)
-                      : fill_table_body<SortedSource>(args, targets);
+  fill_table_of_form(args, targets);
 }
 
 }  // namespace voxgemm

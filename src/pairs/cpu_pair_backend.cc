@@ -12,10 +12,10 @@
 #include <vector>
 
 #include "core/context_impl.h"
-#include "core/parallel.h"
 #include "kernels/coord_index/coord_index.h"
 #include "kernels/pairs/pairs.h"
 #include "pairs/cpu_pair_layout.h"
+#include "pairs/cpu_pair_levels.h"
 #include "pairs/cpu_pair_tasks.h"
 
 namespace voxgemm {
@@ -23,12 +23,10 @@ namespace {
 
 using namespace cpu_pairs;  // NOLINT: the other half of this file
 
-constexpr std::int64_t kRankGrain = 4096;  // rows of a parallel step
-
 class CpuPairBackend final : public PairBackend {
  public:
-  CpuPairBackend(const Context& context, PairPlan plan, std::size_t max_bitmap_bytes)
-      : layout_(context, std::move(plan), max_bitmap_bytes) {}
+  CpuPairBackend(const Context& context, PairPlan plan, const IndexLimits& limits)
+      : layout_(context, std::move(plan), limits) {}
 
   [[nodiscard]] std::size_t workspace_bytes() const override { return layout_.workspace_bytes(); }
   [[nodiscard]] std::string describe_level(std::int32_t level) const override {
@@ -55,11 +53,11 @@ Status CpuPairBackend::prepare(Context& /*context*/, Workspace workspace) const 
     const LevelMemory m = layout_.level_memory(static_cast<std::int32_t>(l), workspace);
     std::construct_at(m.state);
     m.state->indices = m.indices;
-    if (!layout_.levels()[l].kernel->direct) continue;
+    if (m.index.form == IndexForm::kSortedWords) continue;
+    m.index.summary[summary_words(m.index.grid)] = 0;  // what a window reads past the end
+    if (m.index.form != IndexForm::kBitmap) continue;
     std::memset(m.index.words, 0,
                 static_cast<std::size_t>(bitmap_words(m.index.grid) + 2) * sizeof(std::uint64_t));
-    std::memset(m.index.summary, 0,
-                static_cast<std::size_t>(summary_words(m.index.grid)) * sizeof(std::uint64_t));
   }
   for (std::size_t i = 0; i < layout_.maps().size(); ++i) {
     const MapMemory m = layout_.map_memory(static_cast<std::int32_t>(i), workspace);
@@ -81,13 +79,7 @@ Status CpuPairBackend::run(Context& context, const std::int32_t* indices, std::i
     n = 0;
   }
   const LevelMemory input = layout_.level_memory(0, workspace);
-  const CoordIndexKernel& kernel = *layout_.levels()[0].kernel;
-  const InsertResult inserted = kernel.insert_rows(input.index, indices, n);
-  if (kernel.rank_rows != nullptr && input.index.state->canonical == 0) {
-    parallel_for(context, 0, input.index.state->count, kRankGrain, [&](std::int64_t begin, std::int64_t end) {
-      kernel.rank_rows(input.index, {begin, end});
-    });
-  }
+  const InsertResult inserted = insert_input(context, layout_, workspace, indices, n);
   if (inserted.out_of_range_row >= 0) result = {ErrorCode::kOutOfRange, -1, inserted.out_of_range_row, n};
   if (inserted.duplicate_row >= 0) result = {ErrorCode::kDuplicate, -1, inserted.duplicate_row, 0};
   input.state->indices = indices;
@@ -102,12 +94,7 @@ Status CpuPairBackend::run(Context& context, const std::int32_t* indices, std::i
       result = {ErrorCode::kCapacity, static_cast<std::int32_t>(i), index.state->wanted, index.capacity};
     }
   }
-  const auto levels = static_cast<std::int32_t>(layout_.levels().size());
-  parallel_for(context, 0, levels, 1, [&](std::int64_t begin, std::int64_t end) {
-    for (auto l = static_cast<std::int32_t>(begin); l < end; ++l) {
-      layout_.levels()[static_cast<std::size_t>(l)].kernel->clear(layout_.level_memory(l, workspace).index);
-    }
-  });
+  clear_levels(context, layout_, workspace);
   return result;
 }
 
@@ -170,12 +157,12 @@ std::int64_t CpuPairBackend::num_pairs(std::int32_t index, Workspace workspace) 
 }  // namespace
 
 std::unique_ptr<PairBackend> make_cpu_pair_backend(Context& context, PairPlan plan,
-                                                   std::size_t max_bitmap_bytes) {
-  return std::make_unique<CpuPairBackend>(context, std::move(plan), max_bitmap_bytes);
+                                                   const IndexLimits& limits) {
+  return std::make_unique<CpuPairBackend>(context, std::move(plan), limits);
 }
 
 std::unique_ptr<PairBackend> make_cpu_pair_backend(Context& context, PairPlan plan) {
-  return make_cpu_pair_backend(context, std::move(plan), kMaxBitmapBytes);
+  return make_cpu_pair_backend(context, std::move(plan), IndexLimits{});
 }
 
 }  // namespace voxgemm

@@ -8,13 +8,16 @@
 
 namespace voxgemm {
 
-/// Largest bitmap of one level, in bytes of occupancy bits (ranks take half as much again). A limit on
-/// memory, not on speed: on the frames measured a bitmap of this size is still five times faster than sorted
-/// words.
-inline constexpr std::size_t kMaxBitmapBytes = std::size_t{256} << 20;
+/// Largest structures of one level, in bytes of what is allocated for every cell. A level takes the first
+/// that fits: a bitmap (bits; ranks take twice as much again), ranked words (summary bits and places, a
+/// hundredth of that), and sorted words, which follow the sites alone.
+struct IndexLimits {
+  std::size_t bitmap_bytes = std::size_t{256} << 20;
+  std::size_t ranked_bytes = std::size_t{64} << 20;
+};
 
-/// As make_cpu_pair_backend(context, plan), with another limit: 0 forces sorted words everywhere.
+/// As make_cpu_pair_backend(context, plan), with other limits: 0 rules a structure out.
 std::unique_ptr<PairBackend> make_cpu_pair_backend(Context& context, PairPlan plan,
-                                                   std::size_t max_bitmap_bytes);
+                                                   const IndexLimits& limits);
 
 }  // namespace voxgemm

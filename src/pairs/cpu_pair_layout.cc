@@ -8,7 +8,8 @@
 namespace voxgemm::cpu_pairs {
 namespace {
 
-constexpr std::size_t kSortEntryBytes = 16;  // of sorted words, twice
+constexpr std::size_t kSortEntryBytes = 16;
+constexpr std::int64_t kWantedSlabs = 512;  // enough to share out, few enough to count rows of each
 constexpr PairForms kForwardForms = kPairTable | kTilePairs;
 constexpr PairForms kBackwardForms = kPairBackward | kTilePairsBackward;
 
@@ -24,10 +25,10 @@ const PairsKernel& choose_kernel(const Context& context, const PairsProblem& pro
 }
 
 // Best row of a structure here.
-const CoordIndexKernel& choose_index(const Context& context, bool direct) {
+const CoordIndexKernel& choose_index(const Context& context, IndexForm form) {
   const CoordIndexKernel* best = nullptr;
   for (const CoordIndexKernel& row : coord_index_kernels()) {
-    if (row.direct != direct || !context.supports(row.isa)) continue;
+    if (row.form != form || !context.supports(row.isa)) continue;
     if (row.name == context.kernels().force) return row;
     if (best == nullptr) best = &row;
   }
@@ -36,10 +37,10 @@ const CoordIndexKernel& choose_index(const Context& context, bool direct) {
 
 }  // namespace
 
-CpuPairLayout::CpuPairLayout(const Context& context, PairPlan plan, std::size_t max_bitmap_bytes)
+CpuPairLayout::CpuPairLayout(const Context& context, PairPlan plan, const IndexLimits& limits)
     : plan_(std::move(plan)) {
   const auto levels = static_cast<std::int32_t>(plan_.levels.size());
-  for (std::int32_t level = 0; level < levels; ++level) choose_level(context, level, max_bitmap_bytes);
+  for (std::int32_t level = 0; level < levels; ++level) choose_level(context, level, limits);
   for (const MapPlan& map : plan_.maps) choose_map(context, map);
   Carver carver;
   for (const LevelChoice& level : levels_) {
@@ -61,7 +62,9 @@ void CpuPairLayout::list_tasks() {
   const auto maps = static_cast<std::int32_t>(maps_.size());
   for (std::int32_t i = 0; i < maps; ++i) {
     const MapPlan& plan = maps_[static_cast<std::size_t>(i)].plan;
-    if (plan.out_level != plan.in_level) tasks_.push_back({TaskKind::kSites, i});
+    if (plan.out_level == plan.in_level) continue;
+    tasks_.push_back({TaskKind::kReach, i});
+    tasks_.push_back({TaskKind::kNumber, i});
   }
   for (std::int32_t i = 0; i < maps; ++i) {
     const PairForms forms = maps_[static_cast<std::size_t>(i)].plan.options.forms;
@@ -97,7 +100,7 @@ Halo CpuPairLayout::level_halo(std::int32_t level) const {
   return halo;
 }
 
-void CpuPairLayout::choose_level(const Context& context, std::int32_t level, std::size_t max_bitmap_bytes) {
+void CpuPairLayout::choose_level(const Context& context, std::int32_t level, const IndexLimits& limits) {
   const LevelPlan& plan = plan_.levels[static_cast<std::size_t>(level)];
   LevelChoice choice;
   choice.capacity = plan.capacity;
@@ -105,28 +108,47 @@ void CpuPairLayout::choose_level(const Context& context, std::int32_t level, std
   GridPlan grid = make_grid(plan.shape, plan.batch_size, level_halo(level));
   if (!grid.fits) grid = make_grid(plan.shape, plan.batch_size);
   choice.grid = grid.grid;
-  const std::int64_t bytes = num_keys(choice.grid) / 8;
-  constexpr std::int64_t kMaxDirect = (std::int64_t{1} << 31) / 8 - 64;  // keys of a bitmap are 32-bit
-  const std::int64_t limit = static_cast<std::int64_t>(std::min<std::size_t>(max_bitmap_bytes, kMaxDirect));
-  if (bytes < limit) {
-    choice.kernel = &choose_index(context, true);
-    choice.why = fmt::format("bitmap: {} bytes for {} cells with their margins, limit {}", bytes,
-                             num_keys(choice.grid), limit);
-    levels_.push_back(std::move(choice));
-    return;
+  const std::int64_t keys = num_keys(choice.grid);
+  const auto below = [](std::int64_t bytes, std::size_t limit) {
+    return static_cast<std::size_t>(bytes) < limit;
+  };
+  constexpr std::size_t kMaxDirect = (std::size_t{1} << 31) / 8 - 64;  // keys of a bitmap are 31-bit
+  const std::size_t bitmap_limit = std::min(limits.bitmap_bytes, kMaxDirect);
+  const std::int64_t ranked_bytes = summary_words(choice.grid) * 16;
+  IndexForm form = IndexForm::kSortedWords;
+  if (below(keys / 8, bitmap_limit)) {
+    form = IndexForm::kBitmap;
+    choice.why = fmt::format("bitmap: {} bytes for {} cells with their margins, limit {}", keys / 8, keys,
+                             bitmap_limit);
+  } else if (below(ranked_bytes, limits.ranked_bytes) && plan.capacity <= kMaxRankedWords) {
+    form = IndexForm::kRankedWords;
+    choice.why =
+        fmt::format("ranked words: {} bytes for {} cells, limit {}; a bitmap would take {}, limit {}",
+                    ranked_bytes, keys, limits.ranked_bytes, keys / 8, bitmap_limit);
+  } else {
+    choice.why = fmt::format("sorted words: ranked words of {} cells would take {} bytes, limit {}", keys,
+                             ranked_bytes, limits.ranked_bytes);
+    choice.scratch_bytes = sort_scratch_bytes(plan, choice.grid);
   }
-  choice.kernel = &choose_index(context, false);
-  choice.why = fmt::format("sorted words: a bitmap of {} cells would take {} bytes, limit {}",
-                           num_keys(choice.grid), bytes, limit);
-  std::int64_t entries = plan.capacity;  // keys and rows
-  if (!choice.input) {
-    const MapPlan& map = plan_.maps[static_cast<std::size_t>(plan.made_by)];
-    const Relation reach = backward_relation(map.geometry, choice.grid);
-    entries = plan_.levels[static_cast<std::size_t>(map.in_level)].capacity *
-              std::max(4 * max_source_lines(reach), max_sources(reach));
+  choice.kernel = &choose_index(context, form);
+  if (form != IndexForm::kSortedWords) {
+    while (choice.slab_shift < kMaxSlabShift && keys >> choice.slab_shift >= kWantedSlabs)
+      ++choice.slab_shift;
+    choice.num_slabs = static_cast<std::int32_t>((keys - 1) >> choice.slab_shift) + 1;
   }
-  choice.scratch_bytes = static_cast<std::size_t>(entries) * 2 * kSortEntryBytes;
   levels_.push_back(std::move(choice));
+}
+
+// Two arrays of keys and rows of the input, or of words that the sites of the level before reach.
+std::size_t CpuPairLayout::sort_scratch_bytes(const LevelPlan& plan, const KeyGrid& grid) const {
+  std::int64_t entries = plan.capacity;
+  if (plan.made_by >= 0) {
+    const MapPlan& map = plan_.maps[static_cast<std::size_t>(plan.made_by)];
+    const Relation reach = backward_relation(map.geometry, grid);
+    entries = plan_.levels[static_cast<std::size_t>(map.in_level)].capacity *
+              std::max(4 * (max_source_lines(reach) + 1), 2 * max_sources(reach));  // lines go in pairs
+  }
+  return static_cast<std::size_t>(entries) * 2 * kSortEntryBytes;
 }
 
 void CpuPairLayout::choose_map(const Context& context, const MapPlan& plan) {
@@ -148,7 +170,7 @@ void CpuPairLayout::choose_map(const Context& context, const MapPlan& plan) {
                     std::numeric_limits<std::int32_t>::max()));
   const auto select = [&](Direction& direction, const LevelChoice& target, const LevelChoice& source) {
     direction.taps = make_taps(direction.relation, target.grid);
-    const PairsProblem problem = direction.problem(map.kv, target.grid.ndim, source.kernel->direct);
+    const PairsProblem problem = direction.problem(map.kv, target.grid.ndim, source.kernel->form);
     direction.kernel = &choose_kernel(context, problem);
     direction.max_pairs = pairs;
   };
@@ -166,16 +188,28 @@ LevelMemory CpuPairLayout::carve_level(Carver& carver, const LevelChoice& choice
   }
   CoordIndexRef& index = m.index;
   index.grid = choice.grid;
+  index.form = choice.kernel->form;
   index.capacity = choice.capacity;
-  const std::int64_t words = choice.kernel->direct ? bitmap_words(choice.grid) + 2 : choice.capacity;
+  const bool bitmap = index.form == IndexForm::kBitmap;
+  const std::int64_t words = bitmap ? bitmap_words(choice.grid) + 2 : choice.capacity + std::int64_t{1};
   index.words = carver.take<std::uint64_t>(words);
   index.ranks = carver.take<std::int32_t>(2 * words);
-  if (choice.kernel->direct) index.summary = carver.take<std::uint64_t>(summary_words(choice.grid));
   index.ids = carver.take<std::int64_t>(choice.capacity);
   if (choice.input) index.row_of_rank = carver.take<std::int32_t>(choice.capacity + 1);
-  if (choice.input && choice.kernel->direct) index.keys_of_rows = carver.take<std::int64_t>(choice.capacity);
-  if (!choice.kernel->direct) index.directory = carver.take<std::int32_t>(kDirectorySlots + 2);
-  index.scratch = carver.take<std::byte>(static_cast<std::int64_t>(choice.scratch_bytes));
+  if (index.form == IndexForm::kSortedWords) {
+    index.directory = carver.take<std::int32_t>(kDirectorySlots + 2);
+    index.scratch = carver.take<std::byte>(static_cast<std::int64_t>(choice.scratch_bytes));
+  } else {
+    index.summary = carver.take<std::uint64_t>(summary_words(choice.grid) + 1);
+    if (!bitmap) index.places = carver.take<std::int32_t>(2 * summary_words(choice.grid) + 2);
+    index.slabs = carver.take<IndexSlab>(choice.num_slabs);
+    index.num_slabs = choice.num_slabs;
+    index.slab_shift = choice.slab_shift;
+    if (choice.input) {
+      index.entries = carver.take<SlabEntry>(choice.capacity);
+      m.counts = carver.take<std::int32_t>(static_cast<std::int64_t>(choice.num_slabs) * kMaxChunks);
+    }
+  }
   index.state = m.state == nullptr ? nullptr : &m.state->index;
   return m;
 }

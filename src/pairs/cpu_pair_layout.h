@@ -13,40 +13,47 @@
 #include "core/context_impl.h"
 #include "kernels/coord_index/coord_index.h"
 #include "kernels/pairs/pairs.h"
+#include "pairs/cpu_pair_backend.h"
 #include "pairs/pair_backend.h"
 #include "pairs/pair_plan.h"
 
 namespace voxgemm::cpu_pairs {
 
 inline constexpr std::int32_t kDefaultTileRows = 256;
+inline constexpr std::int64_t kShortKeys = (std::int64_t{1} << 32) - 4096;
+/// The input's rows are sorted into slabs in chunks, at most so many; their size does not matter to results.
+inline constexpr std::int32_t kMaxChunks = 32;
 
 /// What a run leaves for its views.
 struct LevelState {
   const std::int32_t* indices = nullptr;
   std::int32_t n = 0;
   CoordIndexState index{};
-  std::atomic<std::int32_t> ready{0};  // within a run: the members above and the indices stand
+  std::atomic<std::int32_t> ready{0};    // within a run: the members above and the indices stand
+  std::atomic<std::int32_t> reached{0};  // within a run: the sites are counted, number_reached() may begin
 };
 
-enum class TaskKind : std::uint8_t { kSites, kTiles, kTilesBackward, kTable, kTableBackward };
+enum class TaskKind : std::uint8_t { kReach, kNumber, kTiles, kTilesBackward, kTable, kTableBackward };
 
-/// Part of the work of a run: the output level of a map, or one form of it.
+/// Part of the work of a run: one of two steps to the output level of a map, or one form of the map.
 struct PairTask {
-  TaskKind kind = TaskKind::kSites;
+  TaskKind kind = TaskKind::kReach;
   std::int32_t map = 0;
 };
 
-/// How far a task is. Its units (all sites, one tile, some rows of a table) are taken in ascending order.
+/// How far a task is. Its units (a slab, a tile, some rows of a table) are taken in ascending order.
 struct alignas(64) TaskState {
   std::atomic<std::int64_t> taken{0};
   std::atomic<std::int64_t> done{0};
   std::atomic<std::int32_t> exhausted{0};
+  std::atomic<std::int32_t> workers{0};  // threads that take units now
   std::atomic<std::uint64_t> placed{0};  // tiles with a place << 32 | pairs of these tiles
 };
 
 struct LevelMemory {
   LevelState* state = nullptr;
   std::int32_t* indices = nullptr;  // null for the input
+  std::int32_t* counts = nullptr;   // input: rows of each slab, one set a chunk of rows
   CoordIndexRef index{};
 };
 
@@ -71,6 +78,8 @@ struct LevelChoice {
   KeyGrid grid{};
   std::int32_t capacity = 0;
   bool input = false;
+  std::int32_t num_slabs = 1;
+  std::int32_t slab_shift = kMinSlabShift;
   std::size_t scratch_bytes = 0;
   std::string why;
 };
@@ -81,8 +90,8 @@ struct Direction {
   const PairsKernel* kernel = nullptr;
   std::int64_t max_pairs = 0;
 
-  [[nodiscard]] PairsProblem problem(std::int32_t kv, std::int32_t target_ndim, bool direct) const {
-    return {kv, relation, taps.view(), target_ndim, direct};
+  [[nodiscard]] PairsProblem problem(std::int32_t kv, std::int32_t target_ndim, IndexForm form) const {
+    return {kv, relation, taps.view(), target_ndim, form, num_keys(relation.source) < kShortKeys};
   }
 };
 
@@ -109,21 +118,22 @@ inline std::int64_t tiles_of(std::int32_t rows, std::int32_t tile_rows) {
 /// Everything that a run and its views need to know; fixed once made.
 class CpuPairLayout {
  public:
-  CpuPairLayout(const Context& context, PairPlan plan, std::size_t max_bitmap_bytes);
+  CpuPairLayout(const Context& context, PairPlan plan, const IndexLimits& limits);
 
   [[nodiscard]] const std::vector<LevelChoice>& levels() const { return levels_; }
   [[nodiscard]] const std::vector<MapChoice>& maps() const { return maps_; }
   [[nodiscard]] std::size_t workspace_bytes() const { return workspace_bytes_; }
   /// Most urgent first.
   [[nodiscard]] std::span<const PairTask> tasks() const { return tasks_; }
-  /// One for each task and one more, whose `placed` counts levels made.
+  /// One for each task and one more, whose `placed` counts steps of levels made.
   [[nodiscard]] TaskState* task_states(Workspace workspace) const noexcept;
   [[nodiscard]] LevelMemory level_memory(std::int32_t level, Workspace workspace) const noexcept;
   [[nodiscard]] MapMemory map_memory(std::int32_t map, Workspace workspace) const noexcept;
 
  private:
   [[nodiscard]] Halo level_halo(std::int32_t level) const;
-  void choose_level(const Context& context, std::int32_t level, std::size_t max_bitmap_bytes);
+  void choose_level(const Context& context, std::int32_t level, const IndexLimits& limits);
+  [[nodiscard]] std::size_t sort_scratch_bytes(const LevelPlan& plan, const KeyGrid& grid) const;
   void choose_map(const Context& context, const MapPlan& plan);
   void list_tasks();
   LevelMemory carve_level(Carver& carver, const LevelChoice& level) const noexcept;

@@ -5,11 +5,13 @@
 
 #include "core/parallel.h"
 #include "kernels/mask_sort/mask_sort.h"
+#include "pairs/cpu_pair_levels.h"
 
 namespace voxgemm::cpu_pairs {
 namespace {
 
 constexpr std::int64_t kTableRows = 2048;   // rows of a unit of a table
+constexpr std::int64_t kSlabUnit = 4;       // slabs of a unit
 constexpr std::int32_t kSpins = 256;        // looks at a value before a thread sleeps
 constexpr std::int64_t kUnitsPerLook = 16;  // units of one task before a thread looks for a more urgent one
 
@@ -23,6 +25,9 @@ template <typename T>
 void wait_while(const std::atomic<T>& value, T old) noexcept {
   for (std::int32_t i = 0; i < kSpins; ++i) {
     if (value.load(std::memory_order_acquire) != old) return;
+#ifdef __x86_64__
+    __builtin_ia32_pause();
+#endif
   }
   value.wait(old, std::memory_order_acquire);
 }
@@ -51,36 +56,53 @@ bool makes_tiles(const PairTask& task) {
   return task.kind == TaskKind::kTiles || task.kind == TaskKind::kTilesBackward;
 }
 
+bool makes_level(const PairTask& task) {
+  return task.kind == TaskKind::kReach || task.kind == TaskKind::kNumber;
+}
+
 class TaskRunner {
  public:
   TaskRunner(const CpuPairLayout& layout, Workspace workspace) noexcept
       : layout_(layout), workspace_(workspace), states_(layout.task_states(workspace)) {}
 
-  // Takes units until none is left to take; waits while others make the levels that the rest needs.
+  // Takes units until none is left to take; waits while others finish what the rest needs.
   void work() const noexcept {
     for (;;) {
-      const std::uint64_t levels = levels_made().load(std::memory_order_acquire);
+      const std::uint64_t steps = steps_made().load(std::memory_order_acquire);
       bool waiting = false;
       if (run_first(waiting)) continue;
       if (!waiting) return;
-      wait_while(levels_made(), levels);
+      wait_while(steps_made(), steps);
     }
   }
 
  private:
-  // Runs a unit of the first task that has one. False when there is none now; `waiting`: but there will be.
+  // Runs units of a task that has some. Levels go first, the most urgent first; of the rest the one that the
+  // fewest threads are at, as the tiles of a map wait for each other. False when there is none now;
+  // `waiting`: but there will be.
   bool run_first(bool& waiting) const noexcept {
     const auto tasks = layout_.tasks();
-    for (std::size_t i = 0; i < tasks.size(); ++i) {
-      TaskState& state = states_[i];
-      if (state.exhausted.load(std::memory_order_relaxed) != 0) continue;
-      if (!ready(tasks[i])) {
-        waiting = true;
-        continue;
+    for (;;) {
+      std::size_t best = tasks.size();
+      std::int32_t fewest = INT32_MAX;
+      for (std::size_t i = 0; i < tasks.size() && fewest > 0; ++i) {
+        if (states_[i].exhausted.load(std::memory_order_relaxed) != 0) continue;
+        if (!ready(tasks[i])) {
+          waiting = true;
+          continue;
+        }
+        const std::int32_t workers =
+            makes_level(tasks[i]) ? 0 : states_[i].workers.load(std::memory_order_relaxed);
+        if (workers >= fewest) continue;
+        best = i;
+        fewest = workers;
       }
-      if (run_units(tasks[i], state)) return true;
+      if (best == tasks.size()) return false;
+      states_[best].workers.fetch_add(1, std::memory_order_relaxed);
+      const bool some = run_units(tasks[best], states_[best]);
+      states_[best].workers.fetch_sub(1, std::memory_order_relaxed);
+      if (some) return true;
     }
-    return false;
   }
 
   // Takes and runs up to kUnitsPerLook units. False when there was none.
@@ -107,11 +129,16 @@ class TaskRunner {
   [[nodiscard]] bool ready(const PairTask& task) const noexcept {
     const MapPlan& plan = map_of(task).plan;
     if (!level_ready(plan.in_level)) return false;
-    return task.kind == TaskKind::kSites || level_ready(plan.out_level);
+    if (task.kind == TaskKind::kReach) return true;
+    if (task.kind == TaskKind::kNumber)
+      return level_memory(plan.out_level).state->reached.load(std::memory_order_acquire) != 0;
+    return level_ready(plan.out_level);
   }
   [[nodiscard]] std::int64_t units_of(const PairTask& task) const noexcept {
     const MapChoice& map = map_of(task);
-    if (task.kind == TaskKind::kSites) return 1;
+    if (makes_level(task))
+      return (layout_.levels()[static_cast<std::size_t>(map.plan.out_level)].num_slabs + kSlabUnit - 1) /
+             kSlabUnit;
     const std::int32_t rows =
         level_memory(is_backward(task) ? map.plan.in_level : map.plan.out_level).state->n;
     if (makes_tiles(task)) return tiles_of(rows, map.tile_rows);
@@ -120,7 +147,7 @@ class TaskRunner {
 
   void run_unit(const PairTask& task, const PairsArgs& args, std::int64_t unit) const noexcept {
     const MapChoice& map = map_of(task);
-    if (task.kind == TaskKind::kSites) return make_sites(map);
+    if (makes_level(task)) return make_slabs(task, unit);
     const PairsKernel& kernel = *(is_backward(task) ? map.backward : map.forward).kernel;
     if (makes_tiles(task)) return kernel.fill_tiles(args, {unit, unit + 1});
     const std::int64_t end = std::min<std::int64_t>((unit + 1) * kTableRows, args.num_targets);
@@ -131,6 +158,7 @@ class TaskRunner {
   void finish(const PairTask& task) const noexcept {
     const MapChoice& map = map_of(task);
     const PairOptions& options = map.plan.options;
+    if (makes_level(task)) return finish_level_step(task);
     if (task.kind != TaskKind::kTable || options.order == RowOrder::kNone) return;
     const MapMemory memory = layout_.map_memory(task.map, workspace_);
     for (std::int32_t j = 0; j < options.mask_splits; ++j) {
@@ -141,28 +169,47 @@ class TaskRunner {
     }
   }
 
-  void make_sites(const MapChoice& map) const noexcept {
-    const LevelMemory from = level_memory(map.plan.in_level);
+  // Some slabs of a level, or all of sorted words.
+  void make_slabs(const PairTask& task, std::int64_t unit) const noexcept {
+    const MapChoice& map = map_of(task);
     const LevelMemory to = level_memory(map.plan.out_level);
-    const CoordIndexKernel& kernel = *layout_.levels()[static_cast<std::size_t>(map.plan.out_level)].kernel;
-    kernel.insert_reached(to.index, from.index, map.backward.relation);
-    kernel.write_sites(to.index, to.indices);
-    to.state->indices = to.indices;
-    to.state->n = to.index.state->count;
-    to.state->ready.store(1, std::memory_order_release);
-    levels_made().fetch_add(1, std::memory_order_acq_rel);
-    levels_made().notify_all();
+    const CoordIndexRef from = level_memory(map.plan.in_level).index;
+    const CoordIndexSteps& steps =
+        *layout_.levels()[static_cast<std::size_t>(map.plan.out_level)].kernel->steps;
+    const bool sorted = to.index.form == IndexForm::kSortedWords;
+    const RowRange slabs{unit * kSlabUnit,
+                         std::min<std::int64_t>((unit + 1) * kSlabUnit, to.index.num_slabs)};
+    if (task.kind == TaskKind::kReach) {
+      sorted ? steps.insert_reached(to.index, from, map.backward.relation)
+             : steps.reach(to.index, from, map.backward.relation, slabs);
+    } else {
+      sorted ? steps.write_sites(to.index, to.indices)
+             : steps.number_reached(to.index, from, map.backward.relation, slabs, to.indices);
+    }
+  }
+  void finish_level_step(const PairTask& task) const noexcept {
+    const LevelMemory to = level_memory(map_of(task).plan.out_level);
+    if (task.kind == TaskKind::kReach) {
+      if (to.index.form != IndexForm::kSortedWords) place_slabs(to.index);
+      to.state->reached.store(1, std::memory_order_release);
+    } else {
+      to.state->indices = to.indices;
+      to.state->n = to.index.state->count;
+      to.state->ready.store(1, std::memory_order_release);
+    }
+    steps_made().fetch_add(1, std::memory_order_acq_rel);
+    steps_made().notify_all();
   }
 
   [[nodiscard]] PairsArgs args_of(const PairTask& task, TaskState& state) const noexcept {
     PairsArgs args;
-    if (task.kind == TaskKind::kSites) return args;
+    if (makes_level(task)) return args;
     const bool backward = is_backward(task);
     const MapChoice& map = map_of(task);
     const LevelMemory targets = level_memory(backward ? map.plan.in_level : map.plan.out_level);
     const LevelMemory sources = level_memory(backward ? map.plan.out_level : map.plan.in_level);
-    args.problem = (backward ? map.backward : map.forward)
-                       .problem(map.kv, targets.index.grid.ndim, sources.index.summary != nullptr);
+    args.problem =
+        (backward ? map.backward : map.forward).problem(map.kv, targets.index.grid.ndim, sources.index.form);
     args.source = sources.index;
     args.targets = targets.state->indices;
     args.num_targets = targets.state->n;
@@ -181,8 +228,8 @@ class TaskRunner {
     }
     return args;
   }
-  // Counts levels as they become ready; in the state after the last task's.
-  [[nodiscard]] std::atomic<std::uint64_t>& levels_made() const noexcept {
+  // Counts steps of levels as they are made; in the state after the last task's.
+  [[nodiscard]] std::atomic<std::uint64_t>& steps_made() const noexcept {
     return states_[layout_.tasks().size()].placed;
   }
   [[nodiscard]] const MapChoice& map_of(const PairTask& task) const noexcept {
@@ -211,7 +258,10 @@ void run_tasks(const Context& context, const CpuPairLayout& layout, Workspace wo
   TaskState* const states = layout.task_states(workspace);
   for (std::size_t i = 0; i <= tasks.size(); ++i) std::construct_at(states + i);
   for (std::size_t l = 0; l < layout.levels().size(); ++l) {
-    layout.level_memory(static_cast<std::int32_t>(l), workspace).state->ready.store(0);
+    const LevelMemory level = layout.level_memory(static_cast<std::int32_t>(l), workspace);
+    level.state->ready.store(0);
+    level.state->reached.store(0);
+    level.state->index.taken_words = 0;
   }
   const TaskRunner runner(layout, workspace);
   parallel_for(context, 0, context.threads(), 1, [&](std::int64_t begin, std::int64_t end) {

@@ -221,6 +221,10 @@ TEST(IndicePairs, DescribesItsStructure) {
   SparseTensorView huge = scene.view();
   huge.spatial_shape = {200, 4000, 4000};
   huge.batch_size = 4;
+  const IndicePairs ranked = build_indice_pairs(context, huge, geometry);
+  EXPECT_NE(ranked.describe().find("ranked words"), std::string::npos) << ranked.describe();
+  EXPECT_EQ(ranked.num_pairs(), 1);
+  huge.spatial_shape = {2000, 4000, 4000};
   const IndicePairs sorted = build_indice_pairs(context, huge, geometry);
   EXPECT_NE(sorted.describe().find("sorted words"), std::string::npos) << sorted.describe();
   EXPECT_EQ(sorted.num_pairs(), 1);

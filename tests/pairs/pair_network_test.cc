@@ -1,5 +1,5 @@
-// Proves: a cascade of levels equals the maps built one by one; both structures give the same bytes; so do 1,
-// 2 and 5 threads; the workspace is zero again after a run, also after bad input; runs with growing and
+// Proves: a cascade of levels equals the maps built one by one; all structures give the same bytes; so do 1,
+// 2, 5 and 16 threads; the workspace is zero again after a run, also after bad input; runs with growing and
 // shrinking counts do not disturb each other; capacity overflow is reported and the rest of the network stays
 // right.
 #include "pairs/pair_network.h"
@@ -7,6 +7,7 @@
 #include <gtest/gtest.h>
 
 #include <algorithm>
+#include <array>
 #include <cstring>
 #include <limits>
 #include <memory>
@@ -16,108 +17,14 @@
 #include "kernels/pairs/pairs.h"
 #include "pairs/cpu_pair_backend.h"
 #include "tests/pairs/brute_force.h"
+#include "tests/pairs/pair_fixture.h"
 #include "tests/support/scenes.h"
 
 namespace voxgemm {
 namespace {
 
 using test::Scene;
-
-const Dims kShape{12, 40, 70};
-constexpr std::int32_t kCapacity = 40000;
-constexpr std::size_t kBitmaps = std::size_t{1} << 40;
-constexpr std::size_t kNoBitmaps = 0;
-
-ConvGeometry subm3() { return {.kind = ConvKind::kSubm, .kernel_size = {3, 3, 3}}; }
-ConvGeometry strided() {
-  return {.kind = ConvKind::kRegular, .kernel_size = {3, 3, 3}, .stride = {2, 2, 2}, .padding = {1, 1, 1}};
-}
-ConvGeometry transposed() {
-  return {.kind = ConvKind::kTransposed, .kernel_size = {2, 2, 2}, .stride = {2, 2, 2}};
-}
-
-// subm, down, subm, down with another kernel, subm k5, up; every form, orders of all sorts.
-PairPlan make_plan(std::int32_t capacity = kCapacity, std::int32_t batch = 2) {
-  PairPlan plan;
-  plan.levels.push_back({kShape, batch, capacity, -1});
-  const auto add = [&](std::int32_t in, ConvGeometry g, RowOrder order, std::int32_t splits,
-                       std::int32_t tile) {
-    g = g.normalized(3);
-    std::int32_t out = in;
-    if (g.kind != ConvKind::kSubm) {
-      out = static_cast<std::int32_t>(plan.levels.size());
-      plan.levels.push_back({g.out_shape(plan.levels[static_cast<std::size_t>(in)].shape), batch, capacity,
-                             static_cast<std::int32_t>(plan.maps.size())});
-    }
-    PairOptions options{.order = order, .mask_splits = splits, .out_capacity = capacity, .tile_rows = tile};
-    plan.maps.push_back({g, in, out, options});
-    return out;
-  };
-  add(0, subm3(), RowOrder::kPatternKey, 1, 64);
-  const std::int32_t l1 = add(0, strided(), RowOrder::kFullMask, 2, 100);
-  add(l1, subm3(), RowOrder::kNone, 1, 700);  // more than one block of the kernels a tile
-  const std::int32_t l2 = add(
-      l1, {.kind = ConvKind::kRegular, .kernel_size = {2, 3, 4}, .stride = {1, 2, 3}, .dilation = {2, 1, 1}},
-      RowOrder::kNone, 4, 16);
-  add(l2, {.kind = ConvKind::kSubm, .kernel_size = {1, 5, 5}, .dilation = {1, 2, 1}}, RowOrder::kNone, 1, 0);
-  add(l1, transposed(), RowOrder::kFullMask, 3, 33);
-  return plan;
-}
-
-// A backend, its workspace filled with rubbish before prepare(), and a snapshot of all that its views show.
-struct Fixture {
-  Context context;
-  PairPlan plan;
-  std::unique_ptr<PairBackend> backend;
-  std::vector<std::byte> bytes;
-
-  Fixture(PairPlan p, std::size_t max_bitmap_bytes, std::int32_t threads, const std::string& row = "")
-      : context({.threads = threads, .kernels = {.force = row}}),
-        plan(p),
-        backend(make_cpu_pair_backend(context, p, max_bitmap_bytes)) {
-    bytes.assign(backend->workspace_bytes() + 256, std::byte{0xA5});
-    EXPECT_TRUE(backend->prepare(context, workspace()).ok());
-  }
-  Workspace workspace() {
-    const auto address = reinterpret_cast<std::uintptr_t>(bytes.data());
-    return {bytes.data() + (align_up(address) - address), backend->workspace_bytes()};
-  }
-  Status run(const Scene& scene) {
-    return backend->run(context, scene.indices.data(), scene.n(), nullptr, workspace());
-  }
-};
-
-std::vector<std::int64_t> snapshot(Fixture& f) {
-  std::vector<std::int64_t> all;
-  const auto add = [&](const auto* values, std::int64_t count) {
-    all.insert(all.end(), values, values + count);
-  };
-  for (std::size_t m = 0; m < f.plan.maps.size(); ++m) {
-    const auto map = static_cast<std::int32_t>(m);
-    const IndicePairsView v = f.backend->map_view(map, f.workspace());
-    all.push_back(v.num_out);
-    all.push_back(f.backend->num_pairs(map, f.workspace()));
-    add(v.out_indices, v.num_out * 4);
-    for (std::int32_t k = 0; k < v.kv; ++k) {
-      add(v.pair_fwd + k * v.pair_stride, v.num_out);
-      add(v.pair_bwd + k * v.bwd_stride, v.n_in);
-    }
-    add(v.mask, static_cast<std::int64_t>(v.num_out) * v.mask_words);
-    for (std::int32_t j = 0; j < v.mask_splits; ++j) {
-      const std::int32_t* order = v.mask_argsort[static_cast<std::size_t>(j)];
-      if (order != nullptr) add(order, v.num_out);
-    }
-    for (const TilePairsView& t : {v.tiles, v.tiles_bwd}) {
-      const std::int64_t entries = static_cast<std::int64_t>(t.num_tiles) * v.kv;
-      add(t.start, entries + 1);
-      add(t.in_rows, t.start[entries]);
-      add(t.out_rows, t.start[entries]);
-    }
-  }
-  return all;
-}
-
-Scene lidar(std::int32_t voxels, std::uint64_t seed) { return test::lidar_scene(kShape, 2, voxels, seed); }
+using namespace pair_tests;  // NOLINT: the plan and the workspace that these tests share
 
 TEST(PairNetwork, CascadeEqualsMapsOneByOne) {
   Fixture f(make_plan(), kBitmaps, 1);
@@ -160,11 +67,11 @@ TEST(PairNetwork, StructuresAndThreadsGiveTheSameBytes) {
     Fixture truth(make_plan(), kBitmaps, 1);
     ASSERT_TRUE(truth.run(scene).ok());
     const auto want = snapshot(truth);
-    for (std::size_t bitmap_bytes : {kBitmaps, kNoBitmaps}) {
-      for (std::int32_t threads : {1, 2, 5}) {
-        Fixture f(make_plan(), bitmap_bytes, threads);
+    for (const IndexLimits& limits : kStructures) {
+      for (std::int32_t threads : {1, 2, 5, 16}) {
+        Fixture f(make_plan(), limits, threads);
         ASSERT_TRUE(f.run(scene).ok());
-        ASSERT_EQ(snapshot(f), want) << threads << " threads, bitmap limit " << bitmap_bytes;
+        ASSERT_EQ(snapshot(f), want) << threads << " threads, " << f.backend->describe_level(0);
       }
     }
   }
@@ -189,11 +96,11 @@ TEST(PairNetwork, RowsGiveTheSameBytes) {
     ASSERT_TRUE(truth.run(scene).ok());
     const auto want = snapshot(truth);
     for (const std::string& row : rows()) {
-      for (std::size_t bitmap_bytes : {kBitmaps, kNoBitmaps}) {
+      for (const IndexLimits& limits : kStructures) {
         for (std::int32_t threads : {1, 2}) {
-          Fixture f(make_plan(), bitmap_bytes, threads, row);
+          Fixture f(make_plan(), limits, threads, row);
           ASSERT_TRUE(f.run(scene).ok());
-          ASSERT_EQ(snapshot(f), want) << row << ", bitmap limit " << bitmap_bytes;
+          ASSERT_EQ(snapshot(f), want) << row << ", " << f.backend->describe_level(0);
         }
       }
     }
@@ -226,13 +133,13 @@ TEST(PairNetwork, WorkspaceIsZeroAgain) {
 }
 
 TEST(PairNetwork, RunsDoNotDisturbEachOther) {
-  for (std::size_t bitmap_bytes : {kBitmaps, kNoBitmaps}) {
-    Fixture f(make_plan(), bitmap_bytes, 2);
+  for (const IndexLimits& limits : kStructures) {
+    Fixture f(make_plan(), limits, 2);
     std::uint64_t seed = 10;
     for (std::int32_t voxels : {50, 1500, 0, 1, 700, 1500, 3}) {
       Scene scene = voxels == 0 ? test::empty_scene(kShape) : lidar(voxels, ++seed);
       ASSERT_TRUE(f.run(scene).ok());
-      Fixture fresh(make_plan(), bitmap_bytes, 1);
+      Fixture fresh(make_plan(), limits, 1);
       ASSERT_TRUE(fresh.run(scene).ok());
       ASSERT_EQ(snapshot(f), snapshot(fresh)) << voxels;
     }
@@ -240,8 +147,8 @@ TEST(PairNetwork, RunsDoNotDisturbEachOther) {
 }
 
 TEST(PairNetwork, BadInputIsNamedAndLeavesTheWorkspaceClean) {
-  for (std::size_t bitmap_bytes : {kBitmaps, kNoBitmaps}) {
-    Fixture f(make_plan(), bitmap_bytes, 1);
+  for (const IndexLimits& limits : kStructures) {
+    Fixture f(make_plan(), limits, 1);
     const Scene good = lidar(800, 20);
     ASSERT_TRUE(f.run(good).ok());
     const auto want = snapshot(f);
@@ -284,14 +191,14 @@ TEST(PairNetwork, TooManyRowsAreRefused) {
   EXPECT_EQ(f.backend->level_view(0, f.workspace()).n, 0);
 }
 
-TEST(PairNetwork, OverflowKeepsTheSmallestKeysInBothStructures) {
+TEST(PairNetwork, OverflowKeepsTheSmallestKeysInAllStructures) {
   const Scene scene = lidar(40, 22);
   PairPlan plan = make_plan(scene.n());
   plan.levels[1].capacity = 100;
   plan.maps[1].options.out_capacity = 100;
   std::vector<std::int64_t> want;
-  for (std::size_t bitmap_bytes : {kBitmaps, kNoBitmaps}) {
-    Fixture f(plan, bitmap_bytes, 1);
+  for (const IndexLimits& limits : kStructures) {
+    Fixture f(plan, limits, 1);
     const Status status = f.run(scene);
     EXPECT_EQ(status.code, ErrorCode::kCapacity);
     EXPECT_EQ(status.step, 1);

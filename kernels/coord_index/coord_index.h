@@ -95,10 +95,10 @@ struct RowsFound {
 /// What one instruction set does to an index.
 ///
 /// Bitmap and ranked words, input level: count_rows() over ranges of rows, then whoever calls turns the
-/// counts into places, split_rows() over the same ranges, number_rows() over ranges of slabs. Other levels:
-/// reach() over ranges of slabs, then first_rank and (unless words were kept) first_word from the counts,
-/// then number_reached() over ranges of slabs. Sorted words: insert_rows(), or insert_reached() and
-/// write_sites().
+/// counts into places, split_rows() over the same ranges (unless rows ascend), number_rows() over ranges of
+/// slabs. Other levels: reach() over ranges of slabs, then first_rank and (unless words were kept) first_word
+/// from the counts, then number_reached() over ranges of slabs. Sorted words: insert_rows(), or
+/// insert_reached() and write_sites().
 struct CoordIndexSteps {
   // Adds the rows of each slab to counts [num_slabs].
   RowsFound (*count_rows)(const CoordIndexRef&, const std::int32_t* indices, RowRange rows,
@@ -106,8 +106,9 @@ struct CoordIndexSteps {
   // Lists rows by slab: entries[next[slab]++]. All rows lie in the grid.
   void (*split_rows)(const CoordIndexRef&, const std::int32_t* indices, RowRange rows,
                      std::int32_t* next) noexcept;
-  // From the entries of a slab to its words, ranks and, unless state->canonical, rows.
-  void (*number_rows)(const CoordIndexRef&, RowRange slabs) noexcept;
+  // From the rows of a slab to its words, ranks and, unless state->canonical, row_of_rank: of canonical rows
+  // `indices` are read, of others the entries.
+  void (*number_rows)(const CoordIndexRef&, const std::int32_t* indices, RowRange slabs) noexcept;
   // Occupied words and sites of the slabs that the sites of `from` reach; `reach` maps a site of `from`
   // (target) to sites of this index (source). Ranked words are kept while there is room for them.
   void (*reach)(const CoordIndexRef&, const CoordIndexRef& from, const Relation& reach,

@@ -25,6 +25,10 @@ struct SlabWords {
   std::int64_t first_id;
   std::int64_t last_id;  // of the slab
 
+  void set(std::int64_t word, std::uint64_t bit) const {
+    words[word] |= bit;
+    index.summary[(first_id + word) >> 6] |= std::uint64_t{1} << (word & 63);  // slabs begin at whole ones
+  }
   void clear_summary() const {
     for (std::int64_t i = first_id >> 6; i <= last_id >> 6; ++i) index.summary[i] = 0;
   }
@@ -160,27 +164,43 @@ inline void slabs_split_rows(const CoordIndexRef& index, const std::int32_t* ind
   }
 }
 
-inline void slabs_number_rows(const CoordIndexRef& index, RowRange slabs) noexcept {
+/// Sets the bits of the entries [begin, end); first row that equals an earlier one, or -1.
+inline std::int32_t set_entries(const SlabWords& words, const SlabEntry* begin, const SlabEntry* end) {
+  const bool direct = words.index.form == IndexForm::kBitmap;
+  std::int32_t duplicate_row = -1;
+  for (const SlabEntry* e = begin; e < end; ++e) {
+    const std::int64_t word = e->cell >> 6;
+    if (direct && end - e > kAhead) __builtin_prefetch(&words.words[e[kAhead].cell >> 6], 1);
+    const std::uint64_t bit = std::uint64_t{1} << (e->cell & 63);
+    if ((words.words[word] & bit) != 0 && duplicate_row < 0) duplicate_row = e->row;
+    words.set(word, bit);
+  }
+  return duplicate_row;
+}
+
+inline void slabs_number_rows(const CoordIndexRef& index, const std::int32_t* indices,
+                              RowRange slabs) noexcept {
   const bool direct = index.form == IndexForm::kBitmap;
   for_each_slab(index, slabs, [&](const SlabWords& words, RowRange keys) {
     IndexSlab& slab = words.slab;
-    const SlabEntry* const begin = index.entries + slab.first_rank;
-    const SlabEntry* const end = begin + slab.sites;
     slab.duplicate_row = -1;
     slab.first_word = slab.first_rank;  // no more words than rows
     words.clear_summary();
-    for (const SlabEntry* e = begin; e < end; ++e) {
-      const std::int64_t word = e->cell >> 6;
-      if (direct && end - e > kAhead) __builtin_prefetch(&words.words[e[kAhead].cell >> 6], 1);
-      const std::uint64_t bit = std::uint64_t{1} << (e->cell & 63);
-      if ((words.words[word] & bit) != 0 && slab.duplicate_row < 0) slab.duplicate_row = e->row;
-      words.words[word] |= bit;
-      index.summary[(words.first_id + word) >> 6] |= std::uint64_t{1}
-                                                     << (word & 63);  // slabs begin at whole ones
+    if (index.state->canonical != 0) {  // rows lie slab by slab as they are, and no two are equal
+      for (std::int64_t i = slab.first_rank; i < slab.first_rank + std::int64_t{slab.sites}; ++i) {
+        std::int64_t key = 0;
+        row_key(index, indices, i, key);
+        words.set((key >> 6) - words.first_id, std::uint64_t{1} << (key & 63));
+      }
+      words.list();
+      rank_words(index, slab);
+      return;
     }
+    const SlabEntry* const begin = index.entries + slab.first_rank;
+    const SlabEntry* const end = begin + slab.sites;
+    slab.duplicate_row = set_entries(words, begin, end);
     words.list();
     rank_words(index, slab);
-    if (index.state->canonical != 0) return;
     for (const SlabEntry* e = begin; e < end; ++e) {
       const std::int64_t key = keys.begin + e->cell;
       const std::int64_t at = direct ? key >> 6 : ranked_place(index, key >> 6);

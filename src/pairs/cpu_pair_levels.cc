@@ -71,12 +71,13 @@ std::int32_t number_rows(const Context& context, const CoordIndexSteps& steps, c
   place_rows(level, chunks);
   const auto n = static_cast<std::int32_t>(chunks.n);
   *index.state = {.wanted = n, .count = n, .canonical = ascending ? 1 : 0};
-  parallel_for(context, 0, chunks.count, 1, [&](std::int64_t begin, std::int64_t end) {
+  const std::int64_t to_split = ascending ? 0 : chunks.count;
+  parallel_for(context, 0, to_split, 1, [&](std::int64_t begin, std::int64_t end) {
     for (std::int64_t c = begin; c < end; ++c)
       steps.split_rows(index, indices, chunks.range(c), level.counts + c * index.num_slabs);
   });
   parallel_for(context, 0, index.num_slabs, kSlabGrain, [&](std::int64_t begin, std::int64_t end) {
-    steps.number_rows(index, {begin, end});
+    steps.number_rows(index, indices, {begin, end});
   });
   std::int32_t duplicate = -1;
   for (std::int32_t s = 0; s < index.num_slabs; ++s) {

@@ -21,6 +21,5 @@ template struct Sm80Row<std::int8_t, 16, 32, 64>;
 template struct Sm80Row<std::int8_t, 32, 32, 64>;
 template struct Sm80Row<std::int8_t, 16, 64, 64>;
 template struct Sm80Row<std::int8_t, 32, 64, 64>;
-template struct Sm80Row<std::int8_t, 32, 64, 64, 2>;
 
 }  // namespace voxgemm::implicit_gemm

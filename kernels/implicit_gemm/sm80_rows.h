@@ -7,9 +7,8 @@
 
 namespace voxgemm::implicit_gemm {
 
-/// One tensor-core row; Tag is std::int8_t or Half; kSplit warps share a tile's offsets. Instantiated in
-/// sm80_int8.cu and sm80_f16.cu.
-template <typename Tag, int kRows, int kChannels, int kStepBytes, int kSplit = 1>
+/// One tensor-core row; Tag is std::int8_t or Half. Instantiated in sm80_int8.cu and sm80_f16.cu.
+template <typename Tag, int kRows, int kChannels, int kStepBytes>
 struct Sm80Row {
   static constexpr Sm80Shape kShape{kRows, kChannels, kStepBytes};
 
@@ -38,13 +37,13 @@ std::size_t cuda_f32_packed_bytes(const ImplicitGemmProblem& problem);
 void cuda_f32_pack(const ImplicitGemmProblem& problem, const void* krsc, void* packed);
 void cuda_f32_run(const ImplicitGemmArgs& args, RowRange rows, Exec exec) noexcept;
 
-template <typename Tag, int kRows, int kChannels, int kStepBytes, int kSplit = 1>
+template <typename Tag, int kRows, int kChannels, int kStepBytes>
 constexpr ImplicitGemmKernel sm80_row(std::string_view name) {
-  using Row = Sm80Row<Tag, kRows, kChannels, kStepBytes, kSplit>;
+  using Row = Sm80Row<Tag, kRows, kChannels, kStepBytes>;
   constexpr auto kVector = static_cast<std::int32_t>(16 / sizeof(Tag));
   return {.name = name,
           .isa = Isa::kSm80,
-          .tile = {kRows, kChannels, static_cast<std::int32_t>(kStepBytes / sizeof(Tag)), kSplit},
+          .tile = {kRows, kChannels, static_cast<std::int32_t>(kStepBytes / sizeof(Tag))},
           .forms = kPairTable,
           .in_multiple = kVector,
           .stride_multiple = kVector,

@@ -61,7 +61,6 @@ constexpr std::array kRows{
     implicit_gemm::sm80_row<std::int8_t, 16, 32, 16>("sm80_16x32x16"),
     implicit_gemm::sm80_row<std::int8_t, 32, 16, 16>("sm80_32x16x16"),
     implicit_gemm::sm80_row<std::int8_t, 16, 16, 16>("sm80_16x16x16"),
-    implicit_gemm::sm80_row<std::int8_t, 32, 64, 64, 2>("sm80_32x64x64_split2"),
     implicit_gemm::sm80_row<Half, 32, 64, 64>("sm80_32x64x32_f16"),
     implicit_gemm::sm80_row<Half, 16, 64, 64>("sm80_16x64x32_f16"),
     implicit_gemm::sm80_row<Half, 32, 32, 64>("sm80_32x32x32_f16"),

@@ -119,7 +119,7 @@ void choose_tile(const Context& context, ImplicitGemm::Impl& impl) {
       {.max_rows = impl.desc.max_rows, .num_sms = device.num_sms, .shared_bytes = device.shared_bytes});
   for (const ImplicitGemmKernel& row : implicit_gemm_kernels()) {
     if (row.isa != impl.kernel->isa || row.rejects(impl.problem) != nullptr || &row == impl.kernel) continue;
-    if (row.tile == best) {
+    if (row.tile.rows == best.rows && row.tile.channels == best.channels && row.tile.depth == best.depth) {
       impl.refused.push_back({impl.kernel_name, "another tile suits the problem better"});
       impl.kernel = &row;
       impl.kernel_name = row.name;

@@ -29,23 +29,11 @@ std::int32_t channels(const ImplicitGemmProblem& p, Sm80Shape shape, std::int32_
   return widest;
 }
 
-// Few wide int8 tiles: two warps a tile, and rows gathered once for 64 channels, even when the weights then
-// have to come through L1 (measured on an H200: 64 -> 128 and 128 -> 128 channels on 10,000 rows take 0.8 of
-// the time).
-bool splits(const ImplicitGemmProblem& problem, Sm80Shape shape, const TileTarget& target) {
-  constexpr std::int32_t kExchange = 96 * 1024;  // where the warps of a block add up
-  if (problem.in_dtype != DType::kInt8 || shape.step_bytes != 64 || problem.c_out <= 64) return false;
-  if (target.max_rows <= 0 || target.shared_bytes < kExchange + kReservedShared) return false;
-  return std::int64_t{ceil_div(target.max_rows, 32)} * ceil_div(problem.c_out, 64) <=
-         std::int64_t{8} * target.num_sms;
-}
-
 }  // namespace
 
 Tile best_tile(const ImplicitGemmProblem& problem, const TileTarget& target) {
   Sm80Shape shape;
   shape.step_bytes = step_bytes(problem);
-  if (splits(problem, shape, target)) return {.rows = 32, .channels = 64, .depth = 64, .split = 2};
   shape.channels = channels(problem, shape, target.shared_bytes);
   const std::int32_t rows = target.max_rows > 0 ? target.max_rows : kUnknownRows;
   const std::int64_t tiles = std::int64_t{ceil_div(rows, 32)} * sm80_slices(shape, problem.c_out);
@@ -53,9 +41,8 @@ Tile best_tile(const ImplicitGemmProblem& problem, const TileTarget& target) {
   const bool sliced = problem.in_dtype == DType::kInt8 && sm80_slices(shape, problem.c_out) > 1;
   const std::int64_t enough = shape.channels == 16 ? 8 : (sliced ? 12 : 24);  // measured on an H200
   shape.rows = tiles >= enough * target.num_sms ? 32 : 16;
-  return {.rows = shape.rows,
-          .channels = shape.channels,
-          .depth = shape.step_bytes / static_cast<std::int32_t>(size_of(problem.in_dtype))};
+  return {shape.rows, shape.channels,
+          shape.step_bytes / static_cast<std::int32_t>(size_of(problem.in_dtype))};
 }
 
 }  // namespace voxgemm

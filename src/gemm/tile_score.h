@@ -16,11 +16,10 @@ struct TileTarget {
 
 /// Tile of the tensor-core row for an int8 or float16 problem:
 ///   depth     a whole row of up to 16 or 32 bytes (then four or two offsets a step), else 64 bytes of it
-///   channels  the widest of 64, 32, 16 (int8: 32, 16) not above c_out rounded up whose weights stay in shared
-///             memory; when none does, the widest
-///   rows      32 when every multiprocessor then still has many tiles (8 of 16 channels, 12 of sliced int8
-///             layers, 24 of others), else 16
-///   split     2, with 32 rows by 64 channels, for int8 layers of more than 64 channels and few rows, else 1
+///   channels  the widest of 64, 32, 16 not above c_out rounded up whose weights stay in shared memory; when
+///   none
+///             does, the widest
+///   rows      32 when every multiprocessor then still has many tiles (8 of 16 channels, 24 of more), else 16
 Tile best_tile(const ImplicitGemmProblem& problem, const TileTarget& target);
 
 }  // namespace voxgemm

@@ -17,9 +17,7 @@ Tile tile_of(std::int32_t c_in, std::int32_t c_out, std::int32_t rows, DType dty
                    {.max_rows = rows, .num_sms = 132, .shared_bytes = shared});
 }
 
-void expect_tile(const Tile& got, std::int32_t rows, std::int32_t channels, std::int32_t depth,
-                 std::int32_t split = 1) {
-  EXPECT_EQ(got.split, split);
+void expect_tile(const Tile& got, std::int32_t rows, std::int32_t channels, std::int32_t depth) {
   EXPECT_EQ(got.rows, rows);
   EXPECT_EQ(got.channels, channels);
   EXPECT_EQ(got.depth, depth);
@@ -32,19 +30,10 @@ TEST(TileScore, LayersOfABackbone) {
   expect_tile(tile_of(32, 32, 700000), 32, 32, 32);
   expect_tile(tile_of(32, 64, 30000), 32, 32, 32);
   expect_tile(tile_of(64, 64, 30000), 32, 32, 64);
-  expect_tile(tile_of(64, 128, 10000), 32, 64, 64, 2);
-  expect_tile(tile_of(128, 128, 10000), 32, 64, 64, 2);
+  expect_tile(tile_of(64, 128, 10000), 16, 32, 64);
+  expect_tile(tile_of(128, 128, 10000), 16, 32, 64);
   expect_tile(tile_of(16, 16, 80000, DType::kFloat16), 32, 16, 16);
   expect_tile(tile_of(8, 16, 1000, DType::kFloat16), 16, 16, 8);
-}
-
-TEST(TileScore, WarpsShareWideTilesWhileTheyAreFew) {
-  expect_tile(tile_of(128, 128, 16000), 32, 64, 64, 2);
-  expect_tile(tile_of(128, 128, 40000), 32, 32, 64);
-  expect_tile(tile_of(128, 128, 0), 32, 32, 64);
-  expect_tile(tile_of(128, 64, 10000), 16, 32, 64);
-  expect_tile(tile_of(32, 128, 10000), 16, 32, 32);
-  expect_tile(tile_of(128, 128, 10000, DType::kInt8, 64 * 1024), 32, 16, 64);
 }
 
 TEST(TileScore, NarrowsTheSliceUntilItFits) {

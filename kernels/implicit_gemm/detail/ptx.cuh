@@ -52,11 +52,6 @@ __device__ __forceinline__ void cp_async_16(void* shared, const void* global) {
 /// Waits for every asynchronous copy of this thread.
 __device__ __forceinline__ void cp_async_wait_all() { asm volatile("cp.async.wait_all;" ::: "memory"); }
 
-/// Barrier `id` (1 to 15) of `threads` threads of a block.
-__device__ __forceinline__ void group_barrier(int id, int threads) {
-  asm volatile("bar.sync %0, %1;" ::"r"(id), "r"(threads) : "memory");
-}
-
 /// Waits until the kernels before this one have finished and their writes are visible (sm_90 and later).
 __device__ __forceinline__ void wait_for_predecessors() {
 #if __CUDA_ARCH__ >= 900

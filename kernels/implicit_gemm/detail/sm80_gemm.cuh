@@ -5,9 +5,8 @@
 // lane feeds to its multiplies as their right operand (the weights, the left one, are permuted to match, see
 // sm80_layout.h), several steps ahead of use. No
 // barrier, no shared-memory round trip: shared memory holds one slice of the weights for the whole launch,
-// or, when it does not fit, the weights are read through L1. Where tiles are few, several warps share one:
-// each takes its turn of the offsets, their sums meet in shared memory, and each finishes some of the rows.
-// Blocks are persistent and read the row count on the device.
+// or, when it does not fit, the weights are read through L1. Blocks are persistent and read the row count on
+// the device.
 #pragma once
 
 #include <cuda_fp16.h>
@@ -52,13 +51,12 @@ struct Sm80Args {
   std::int32_t c_out = 0;
 };
 
-/// Compile-time shape of one kernel. Element is std::int8_t or __half; kSplit warps share a tile.
-template <typename Element_, int kRows_, int kChannels_, int kStepBytes_, int kSplit_, bool kResident_>
+/// Compile-time shape of one kernel. Element is std::int8_t or __half.
+template <typename Element_, int kRows_, int kChannels_, int kStepBytes_, bool kResident_>
 struct Sm80Config {
   using Element = Element_;
   static constexpr int kRows = kRows_;
   static constexpr int kChannels = kChannels_;
-  static constexpr int kSplit = kSplit_;
   static constexpr bool kResident = kResident_;
   static constexpr bool kInt8 = sizeof(Element) == 1;
   static constexpr int kMTiles = kChannels / 16;     // of 16 channels: the weights are the left operand
@@ -77,10 +75,6 @@ struct Sm80Config {
                                   : kRegisters <= 128 ? 512
                                                       : 384;
   static constexpr int kWarps = kThreads / 32;
-  static constexpr int kGroups = kWarps / kSplit;               // of warps that share a tile
-  static constexpr int kOwnRows = kLaneRows / kSplit;           // 8-row tiles that a warp finishes
-  static constexpr int kSumVectors = kMTiles * kLaneRows * 32;  // 16-byte vectors of a warp's sums
-  static_assert(kWarps % kSplit == 0 && kLaneRows % kSplit == 0);
 };
 
 /// What an index load reads where a lane has no offset or no bytes.
@@ -106,10 +100,9 @@ class Sm80Tile {
   using Sum = std::conditional_t<C::kInt8, std::int32_t, float>;
 
  public:
-  /// `part` of the C::kSplit warps of the tile.
   __device__ __forceinline__ Sm80Tile(const Sm80Args& args, const uint4* weights, std::int32_t tile,
-                                      std::int32_t n, int lane, int part)
-      : args_(args), weights_(weights), lane_(lane), part_(part), base_(tile * C::kRows), n_(n) {
+                                      std::int32_t n, int lane)
+      : args_(args), weights_(weights), lane_(lane), base_(tile * C::kRows), n_(n) {
     const std::int32_t mine = base_ + (lane / 4) * C::kLaneRows;
     valid_ = n - mine;
     vector_ = args.vector_pairs && base_ + C::kRows <= n;
@@ -124,12 +117,12 @@ class Sm80Tile {
         for (int i = 0; i < 4; ++i) sums_[m][v][i] = 0;
       }
     }
-    const int quarter = lane % C::kParts;
+    const int part = lane % C::kParts;
     role_ = lane % 4 / C::kParts;
-    column_ = args.in + 16 * quarter;
-    lane_chunks_ = (args.row_bytes - 16 * quarter + 63) / 64;
+    column_ = args.in + 16 * part;
+    lane_chunks_ = (args.row_bytes - 16 * part + 63) / 64;
     weights_ +=
-        (role_ * args.kv) * C::kStepVectors + ((lane / 4 * C::kParts + quarter) ^ (role_ * 2 * C::kParts));
+        (role_ * args.kv) * C::kStepVectors + ((lane / 4 * C::kParts + part) ^ (role_ * 2 * C::kParts));
   }
 
   /// Begins the offsets [32 word, 32 word + 32): the first gathers are in flight when it returns. A tile past
@@ -137,10 +130,6 @@ class Sm80Tile {
   __device__ __forceinline__ void start(std::int32_t word) {
     first_offset_ = word * 32 - 1;
     offsets_ = base_ < n_ ? tile_mask(args_, mask_row_, word) : 0U;
-    if constexpr (C::kSplit > 1) {  // a step's offsets at a time, in turn
-      const std::int32_t turn = __popc(offsets_ & ((1U << lane_) - 1U)) / C::kOffsets % C::kSplit;
-      offsets_ = __ballot_sync(0xFFFFFFFFU, (offsets_ >> lane_ & 1U) != 0 && turn == part_);
-    }
     chunk_ = 0;
     const std::int32_t found = __popc(offsets_);
     steps_ = C::kOffsets == 1 ? found * args_.chunks : (found + C::kOffsets - 1) / C::kOffsets;
@@ -167,51 +156,9 @@ class Sm80Tile {
     }
   }
 
-  /// Adds up the sums of the tile's warps; afterwards the first C::kOwnRows of sums_ are the warp's own rows.
-  /// `exchange` has room for the sums of every warp of the block, `warp` is the warp's number in it.
-  __device__ __forceinline__ void combine(uint4* exchange, int warp) {
-    uint4* mine = exchange + warp * C::kSumVectors + lane_;
-#pragma unroll
-    for (int i = 0; i < C::kMTiles * C::kLaneRows; ++i) {
-      const Sum(&s)[4] = sums_[i / C::kLaneRows][i % C::kLaneRows];
-      mine[i * 32] = make_uint4(bits(s[0]), bits(s[1]), bits(s[2]), bits(s[3]));
-    }
-    ptx::group_barrier(1 + warp / C::kSplit, 32 * C::kSplit);
-    const uint4* all = exchange + (warp - part_) * C::kSumVectors + part_ * C::kOwnRows * 32 + lane_;
-#pragma unroll
-    for (int i = 0; i < C::kMTiles * C::kOwnRows; ++i) {
-      Sum(&s)[4] = sums_[i / C::kOwnRows][i % C::kOwnRows];
-      const uint4* from = all + (i / C::kOwnRows * C::kLaneRows + i % C::kOwnRows) * 32;
-#pragma unroll
-      for (int p = 0; p < C::kSplit; ++p) {
-        const uint4 x = from[p * C::kSumVectors];
-        s[0] = value(x.x) + (p == 0 ? 0 : s[0]);
-        s[1] = value(x.y) + (p == 0 ? 0 : s[1]);
-        s[2] = value(x.z) + (p == 0 ? 0 : s[2]);
-        s[3] = value(x.w) + (p == 0 ? 0 : s[3]);
-      }
-    }
-  }
-
-  /// Finishes the warp's rows.
   __device__ __forceinline__ void store(std::int32_t slice) const;
 
  private:
-  __device__ __forceinline__ static std::uint32_t bits(Sum sum) {
-    if constexpr (C::kInt8) {
-      return static_cast<std::uint32_t>(sum);
-    } else {
-      return __float_as_uint(sum);
-    }
-  }
-  __device__ __forceinline__ static Sum value(std::uint32_t sum_bits) {
-    if constexpr (C::kInt8) {
-      return static_cast<Sum>(sum_bits);
-    } else {
-      return __uint_as_float(sum_bits);
-    }
-  }
-
   /// Output row at a position of the tile, -1 past the last.
   __device__ __forceinline__ std::int32_t row_at(std::int32_t position) const {
     position += base_;
@@ -327,7 +274,6 @@ class Sm80Tile {
   const Sm80Args& args_;
   const uint4* weights_;  // of the lane's role, at the lane's place
   int lane_;
-  int part_;           // which of the tile's warps
   int role_ = 0;       // which of a step's offsets
   std::int32_t base_;  // first position of the tile
   std::int32_t n_;

@@ -8,43 +8,37 @@
 
 namespace voxgemm::implicit_gemm {
 
-/// Persistent blocks, `slices` interleaved sets of workers. A worker's groups of warps draw from every
-/// workers-th tile: its tiles spread over the rows, so that dense and sparse regions fall to all workers
-/// alike.
+/// Persistent blocks, `slices` interleaved sets of workers. A worker's warps draw from every workers-th tile:
+/// its tiles spread over the rows, so that dense and sparse regions fall to all workers alike.
 template <typename Config>
 __global__ void __launch_bounds__(Config::kThreads, 1) sm80_kernel(const __grid_constant__ Sm80Args args) {
-  extern __shared__ uint4 shared[];
+  extern __shared__ uint4 resident[];
   __shared__ std::int32_t next_tile;
-  __shared__ std::int32_t drawn[Config::kGroups];
   const int lane = static_cast<int>(threadIdx.x % 32);
-  const int warp = static_cast<int>(threadIdx.x / 32);
-  const int part = warp % Config::kSplit;
   const auto slice = static_cast<std::int32_t>(blockIdx.x % args.slices);
   const auto worker = static_cast<std::int32_t>(blockIdx.x / args.slices);
   const auto workers = static_cast<std::int32_t>(gridDim.x / args.slices);
   const uint4* weights = args.weights + static_cast<std::int64_t>(slice) * args.slice_vectors;
   ptx::release_successors();
-  uint4* exchange = shared;
   if constexpr (Config::kResident) {
     for (std::int32_t i = static_cast<std::int32_t>(threadIdx.x); i < args.slice_vectors;
          i += Config::kThreads) {
-      ptx::cp_async_16(shared + i, weights + i);
+      ptx::cp_async_16(resident + i, weights + i);
     }
-    weights = shared;
-    exchange += args.slice_vectors;
+    weights = resident;
   }
-  if (threadIdx.x == 0) next_tile = Config::kGroups;
+  if (threadIdx.x == 0) next_tile = Config::kWarps;
   ptx::wait_for_predecessors();
 
   const std::int32_t n =
       args.device_num_out != nullptr ? min(*args.device_num_out, args.num_out) : args.num_out;
   const std::int32_t tiles = (n + Config::kRows - 1) / Config::kRows;
-  std::int32_t local = warp / Config::kSplit;
+  auto local = static_cast<std::int32_t>(threadIdx.x / 32);
   // Every warp begins a first tile, be it one past the last, so that all meet at the one barrier.
   for (bool first = true;; first = false) {
     const std::int32_t tile = local * workers + worker;
     if (!first && tile >= tiles) break;
-    Sm80Tile<Config> work(args, weights, tile, n, lane, part);
+    Sm80Tile<Config> work(args, weights, tile, n, lane);
     work.start(0);
     if (first) {
       ptx::cp_async_wait_all();
@@ -56,17 +50,9 @@ __global__ void __launch_bounds__(Config::kThreads, 1) sm80_kernel(const __grid_
       work.start(word);
       work.multiply();
     }
-    if constexpr (Config::kSplit > 1) {
-      if (lane == 0 && part == 0) drawn[warp / Config::kSplit] = atomicAdd(&next_tile, 1);
-      work.combine(exchange, warp);
-      local = drawn[warp / Config::kSplit];
-      ptx::group_barrier(1 + warp / Config::kSplit, 32 * Config::kSplit);  // read, before it is written again
-      work.store(slice);
-    } else {
-      work.store(slice);
-      if (lane == 0) local = atomicAdd(&next_tile, 1);
-      local = __shfl_sync(0xFFFFFFFFU, local, 0);
-    }
+    work.store(slice);
+    if (lane == 0) local = atomicAdd(&next_tile, 1);
+    local = __shfl_sync(0xFFFFFFFFU, local, 0);
   }
 }
 
@@ -122,7 +108,7 @@ inline Sm80Args sm80_args(const ImplicitGemmArgs& a, Sm80Shape shape) {
 
 /// Persistent blocks over tiles of `rows` rows, at most one a multiprocessor.
 inline void launch_persistent(void (*kernel)(Sm80Args), const Sm80Args& args, std::int32_t rows,
-                              std::int32_t threads, std::int64_t shared_bytes, Exec exec) noexcept {
+                              std::int32_t threads, std::int32_t resident_vectors, Exec exec) noexcept {
   const std::int32_t tiles = ceil_div(args.num_out, rows);
   const std::int32_t sms = exec.num_sms > 0 ? exec.num_sms : 1;
   std::int32_t workers = sms / args.slices > 0 ? sms / args.slices : 1;
@@ -133,72 +119,61 @@ inline void launch_persistent(void (*kernel)(Sm80Args), const Sm80Args& args, st
   cudaLaunchConfig_t config{};
   config.gridDim = dim3(static_cast<unsigned>(workers * args.slices));
   config.blockDim = dim3(static_cast<unsigned>(threads));
-  config.dynamicSmemBytes = static_cast<std::size_t>(shared_bytes);
+  config.dynamicSmemBytes = static_cast<std::size_t>(resident_vectors) * 16;
   config.stream = static_cast<cudaStream_t>(exec.stream);
   config.attrs = &attribute;
   config.numAttrs = device_attribute(cudaDevAttrComputeCapabilityMajor) >= 9 ? 1 : 0;
   keep_first_error(exec, cudaLaunchKernelEx(&config, kernel, args));
 }
 
-/// Shared memory in which the warps of a tile add up.
-template <typename Config>
-constexpr std::int64_t sm80_exchange_bytes() {
-  return Config::kSplit > 1 ? std::int64_t{Config::kWarps} * Config::kSumVectors * 16 : 0;
-}
-
 template <typename Config>
 void sm80_launch(const Sm80Args& args, Exec exec) noexcept {
-  const std::int64_t weights = Config::kResident ? std::int64_t{args.slice_vectors} * 16 : 0;
   launch_persistent(sm80_kernel<Config>, args, Config::kRows, Config::kThreads,
-                    weights + sm80_exchange_bytes<Config>(), exec);
+                    Config::kResident ? args.slice_vectors : 0, exec);
 }
 
 // The members of Sm80Row (sm80_rows.h). The weights stay in shared memory when a slice fits, else they come
 // through L1.
 
-template <typename Tag, int kRows, int kChannels, int kStepBytes, int kSplit, bool kResident>
+template <typename Tag, int kRows, int kChannels, int kStepBytes, bool kResident>
 using Sm80RowConfig = Sm80Config<std::conditional_t<sizeof(Tag) == 1, std::int8_t, __half>, kRows, kChannels,
-                                 kStepBytes, kSplit, kResident>;
+                                 kStepBytes, kResident>;
 
-template <typename Tag, int kRows, int kChannels, int kStepBytes, int kSplit>
-std::size_t Sm80Row<Tag, kRows, kChannels, kStepBytes, kSplit>::packed_bytes(
-    const ImplicitGemmProblem& problem) {
+template <typename Tag, int kRows, int kChannels, int kStepBytes>
+std::size_t Sm80Row<Tag, kRows, kChannels, kStepBytes>::packed_bytes(const ImplicitGemmProblem& problem) {
   return static_cast<std::size_t>(sm80_packed_bytes(kShape, problem));
 }
 
-template <typename Tag, int kRows, int kChannels, int kStepBytes, int kSplit>
-void Sm80Row<Tag, kRows, kChannels, kStepBytes, kSplit>::pack(const ImplicitGemmProblem& problem,
-                                                              const void* krsc, void* packed) {
+template <typename Tag, int kRows, int kChannels, int kStepBytes>
+void Sm80Row<Tag, kRows, kChannels, kStepBytes>::pack(const ImplicitGemmProblem& problem, const void* krsc,
+                                                      void* packed) {
   sm80_pack(kShape, problem, krsc, packed);
 }
 
-template <typename Tag, int kRows, int kChannels, int kStepBytes, int kSplit>
-std::int32_t Sm80Row<Tag, kRows, kChannels, kStepBytes, kSplit>::setup(const ImplicitGemmProblem& problem) {
+template <typename Tag, int kRows, int kChannels, int kStepBytes>
+std::int32_t Sm80Row<Tag, kRows, kChannels, kStepBytes>::setup(const ImplicitGemmProblem& problem) {
   const std::int64_t bytes = sm80_slice_bytes(kShape, problem.kv, problem.c_in, sizeof(Tag));
+  if (!sm80_fits_shared(bytes)) return 0;
   const int limit =
       device_attribute(cudaDevAttrMaxSharedMemoryPerBlockOptin) - static_cast<int>(kStaticSharedBytes);
-  using Resident = Sm80RowConfig<Tag, kRows, kChannels, kStepBytes, kSplit, true>;
-  using Streamed = Sm80RowConfig<Tag, kRows, kChannels, kStepBytes, kSplit, false>;
-  const bool resident = sm80_fits_shared(bytes + sm80_exchange_bytes<Resident>());
   return static_cast<std::int32_t>(
-      cudaFuncSetAttribute(resident ? sm80_kernel<Resident> : sm80_kernel<Streamed>,
+      cudaFuncSetAttribute(sm80_kernel<Sm80RowConfig<Tag, kRows, kChannels, kStepBytes, true>>,
                            cudaFuncAttributeMaxDynamicSharedMemorySize, limit));
 }
 
-template <typename Tag, int kRows, int kChannels, int kStepBytes, int kSplit>
-void Sm80Row<Tag, kRows, kChannels, kStepBytes, kSplit>::run(const ImplicitGemmArgs& args, RowRange,
-                                                             Exec exec) noexcept {
+template <typename Tag, int kRows, int kChannels, int kStepBytes>
+void Sm80Row<Tag, kRows, kChannels, kStepBytes>::run(const ImplicitGemmArgs& args, RowRange,
+                                                     Exec exec) noexcept {
   if (args.pairs.num_out <= 0) return;
   // Tables and rows are addressed with 32-bit products.
   if (args.pairs.pair_stride * args.problem.kv > INT32_MAX || args.in_stride > INT32_MAX / 4) {
     return keep_first_error(exec, cudaErrorInvalidValue);
   }
   const Sm80Args kernel_args = sm80_args(args, kShape);
-  using Resident = Sm80RowConfig<Tag, kRows, kChannels, kStepBytes, kSplit, true>;
-  if (sm80_fits_shared(std::int64_t{kernel_args.slice_vectors} * 16 + sm80_exchange_bytes<Resident>())) {
-    sm80_launch<Resident>(kernel_args, exec);
+  if (sm80_fits_shared(std::int64_t{kernel_args.slice_vectors} * 16)) {
+    sm80_launch<Sm80RowConfig<Tag, kRows, kChannels, kStepBytes, true>>(kernel_args, exec);
   } else {
-    sm80_launch<Sm80RowConfig<Tag, kRows, kChannels, kStepBytes, kSplit, false>>(kernel_args, exec);
+    sm80_launch<Sm80RowConfig<Tag, kRows, kChannels, kStepBytes, false>>(kernel_args, exec);
   }
 }
 

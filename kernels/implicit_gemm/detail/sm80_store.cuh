@@ -140,10 +140,10 @@ __device__ __forceinline__ void Sm80Tile<Config>::store_block(int first, std::in
     scale[i] = s.x, scale[i + 1] = s.y, bias[i] = b.x, bias[i + 1] = b.y;
   }
 #pragma unroll
-  for (int v = 0; v < C::kOwnRows; ++v) {
+  for (int v = 0; v < C::kLaneRows; ++v) {
 #pragma unroll
     for (int half = 0; half < 2; ++half) {
-      const std::int32_t row = row_at((2 * (lane_ & 3) + half) * C::kLaneRows + part_ * C::kOwnRows + v);
+      const std::int32_t row = row_at((2 * (lane_ & 3) + half) * C::kLaneRows + v);
       if (row < 0) continue;
       LaneVector<T, kCount> residual{};
       if (has_residual) {

@@ -149,7 +149,6 @@ struct Avx2 {
   using Sum = std::int32_t;
   using Operands = PairOperands<In, Weight, Sum>;
   static constexpr std::int32_t kDepth = kStepDepth;
-  static constexpr std::int32_t kChannelMultiple = 1;
   static constexpr bool kRowSums = false;
 
   static auto list(const Operands&) { return multiply<Operands>; }

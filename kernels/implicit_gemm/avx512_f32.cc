@@ -67,7 +67,6 @@ struct Avx512F32 {
   using Sum = float;
   using Operands = ::voxgemm::Operands;
   static constexpr std::int32_t kDepth = 1;
-  static constexpr std::int32_t kChannelMultiple = 1;
   static constexpr bool kRowSums = false;
 
   static auto list(const Operands& o) {

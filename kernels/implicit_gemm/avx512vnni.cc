@@ -199,7 +199,6 @@ struct Vnni {
   using Sum = std::int32_t;
   using Operands = ::voxgemm::Operands;
   static constexpr std::int32_t kDepth = 4;
-  static constexpr std::int32_t kChannelMultiple = 1;
   static constexpr bool kRowSums = kSigned;
 
   static ListsFn list(const Operands& o) {

@@ -1,7 +1,7 @@
 // The loop that all vector rows share: sub-tiles, channel blocks, offsets, then the epilogue. What differs is
 // a policy P:
 //   using In, Weight, Sum, Operands        elements; Operands = PairOperands<In, Weight, Sum>
-//   kDepth, kChannelMultiple               channels of a step; what c_in is rounded up to in packed weights
+//   kDepth                                 channels of a step
 //   kRowSums                               whether 128 * row sums must be taken off the sums
 //   static list(operands)                  function that multiplies the pairs of one offset (operands, list),
 //                                          or of all (operands, cursor, walk): short lists then save a call
@@ -63,7 +63,6 @@ void run_sub_tile(const ImplicitGemmArgs& a, TileCursor& cursor, std::int64_t ti
   o.weights = static_cast<const typename P::Weight*>(a.weights);
   o.c_in = a.problem.c_in;
   o.steps = num_steps(a.problem.c_in, P::kDepth);
-  const std::int32_t packed_c_in = num_steps(o.c_in, P::kChannelMultiple) * P::kChannelMultiple;
   o.row_sums = a.row_sums;
   if (P::kRowSums) __builtin_memset(corrections, 0, sizeof corrections);
   for (std::int32_t b = 0; b < num_blocks(c_out); ++b) {
@@ -71,7 +70,7 @@ void run_sub_tile(const ImplicitGemmArgs& a, TileCursor& cursor, std::int64_t ti
     const auto multiply = P::list(o);
     o.acc = acc - std::int64_t{begin} * kUnitChannels;
     o.corrections = corrections[b == 0 ? 0 : 1] - begin;  // the first block's serve all
-    const ListWalk walk{a.problem.kv, end, offset_weights(packed_c_in, P::kDepth, o.units)};
+    const ListWalk walk{a.problem.kv, end, offset_weights(o.c_in, P::kDepth, o.units)};
     if constexpr (std::is_invocable_v<decltype(multiply), typename P::Operands&, const PairList&>) {
       walk_lists(o, cursor, walk, multiply);
     } else {

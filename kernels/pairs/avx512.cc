@@ -1,6 +1,7 @@
 // Windows of a bitmap or of ranked words, 16 targets at a time; keys fit 32 bits.
 #include <immintrin.h>
 
+#include "kernels/pairs/fill_tiles.h"
 #include "kernels/pairs/rows.h"
 
 namespace voxgemm {
@@ -385,41 +386,6 @@ void write_masks(const PairsArgs& a, std::int64_t first, std::int32_t rows, std:
 }
 
 template <typename Source>
-void fill_tiles_body(const PairsArgs& a, RowRange tiles) {
-  const Source source(a.source);
-  const std::int32_t step = block_rows(a.problem.taps);
-  const std::int32_t kv = a.problem.kv;
-  Lists lists;
-  Block block;
-  std::int32_t cursor[kMaxPairOffsets];
-  for (std::int64_t t = tiles.begin; t < tiles.end; ++t) {
-    const std::int64_t begin = t * a.tile_rows;
-    const std::int64_t end = begin + a.tile_rows < a.num_targets ? begin + a.tile_rows : a.num_targets;
-    const auto sweep_rows = [&](std::int64_t i) {
-      make_block(a, begin, i, static_cast<std::int32_t>(end - i < step ? end - i : step), block);
-      sweep(a.problem.taps, source, block, lists);
-    };
-    for (std::int32_t k = 0; k < kv; ++k) cursor[k] = 0;
-    for (std::int64_t i = begin; i < end; i += step) {
-      sweep_rows(i);
-      count_lists(a.problem.taps, lists, cursor);
-    }
-    std::int32_t pairs = 0;
-    for (std::int32_t k = 0; k < kv; ++k) pairs += cursor[k];
-    std::int32_t first = a.placer.place(a.placer.state, t, pairs);
-    for (std::int32_t k = 0; k < kv; ++k) {
-      const std::int32_t count = cursor[k];
-      a.start[t * kv + k] = cursor[k] = first;
-      first += count;
-    }
-    for (std::int64_t i = begin; i < end; i += step) {
-      if (end - begin > step) sweep_rows(i);  // else the lists of the count still stand
-      emit(a, source, lists, cursor);
-    }
-  }
-}
-
-template <typename Source>
 void fill_table_body(const PairsArgs& a, RowRange targets) {
   const Source source(a.source);
   const std::int32_t step = block_rows(a.problem.taps);
@@ -450,8 +416,9 @@ void fill_table_body(const PairsArgs& a, RowRange targets) {
 }  // namespace
 
 void pairs_avx512_fill_tiles(const PairsArgs& a, RowRange tiles) noexcept {
-  a.problem.form == IndexForm::kBitmap ? fill_tiles_body<DirectSource>(a, tiles)
-                                       : fill_tiles_body<RankedSource>(a, tiles);
+  const std::int32_t step = block_rows(a.problem.taps);
+  a.problem.form == IndexForm::kBitmap ? fill_tiles_body<Lists, Block, DirectSource>(a, tiles, step)
+                                       : fill_tiles_body<Lists, Block, RankedSource>(a, tiles, step);
 }
 
 void pairs_avx512_fill_table(const PairsArgs& a, RowRange targets) noexcept {

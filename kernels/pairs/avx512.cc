@@ -344,36 +344,120 @@ struct MaskBlock {
   }
 };
 
-// Table entries of a block of an affine relation: every entry is written once, 16 rows at a time.
+// The windows of one group for the rows of a block, and those of them that are not empty, side by side.
+struct Windows {
+  alignas(64) std::uint32_t bits[kBlockRows];
+  alignas(64) std::int32_t key[kBlockRows + kLanes];                 // listed: of the first source
+  alignas(64) std::uint32_t listed[kBlockRows + kLanes];             // listed: bits
+  alignas(64) std::int32_t rows[kMaxTapWidth][kBlockRows + kLanes];  // sources of each offset, side by side
+};
+
+__m512i window_keys(const TapGroup& group, const Block& block, std::int32_t i) {
+  return _mm512_add_epi32(_mm512_load_si512(block.base + i),
+                          _mm512_set1_epi32(static_cast<std::int32_t>(group.delta)));
+}
+
+template <typename Source>
+__m512i window_bits(const TapGroup& group, __mmask16 m, __m512i key, const Source& source) {
+  return _mm512_and_si512(source.window(m, key, group.width), _mm512_set1_epi32((1 << group.width) - 1));
+}
+
+// Looks up the windows of a block; returns how many are listed.
+template <typename Source>
+std::int32_t list_windows(const TapGroup& group, std::int32_t rows, const Source& source, const Block& block,
+                          Windows& w) {
+  std::int32_t n = 0;
+  for (std::int32_t i = 0; i < rows; i += kLanes) {
+    const __m512i key = window_keys(group, block, i);
+    const __m512i bits = window_bits(group, first_lanes(rows - i), key, source);
+    const __mmask16 some = _mm512_test_epi32_mask(bits, bits);
+    _mm512_store_si512(w.bits + i, bits);
+    _mm512_storeu_si512(w.key + n,
+                        _mm512_maskz_compress_epi32(some, _mm512_add_epi32(key, lowest_bit(bits))));
+    _mm512_storeu_si512(w.listed + n, _mm512_maskz_compress_epi32(some, bits));
+    n += lanes_in(some);
+  }
+  return n;
+}
+
+// Source rows of `n` listed windows, offset by offset.
+template <typename Source>
+void find_rows(const TapGroup& group, std::int32_t n, const Source& source, Windows& w) {
+  std::int32_t count[kMaxTapWidth] = {};
+  for (std::int32_t e = 0; e < n; e += kLanes) {
+    const __mmask16 m = first_lanes(n - e);
+    const __m512i bits = _mm512_maskz_loadu_epi32(m, w.listed + e);
+    __m512i rank = source.rank(m, _mm512_load_si512(w.key + e));
+    for (std::int32_t j = 0; j < group.width; ++j) {
+      const __mmask16 here = _mm512_test_epi32_mask(bits, _mm512_set1_epi32(1 << j));
+      _mm512_storeu_si512(w.rows[j] + count[j], _mm512_maskz_compress_epi32(here, rank));
+      count[j] += lanes_in(here);
+      rank = _mm512_mask_add_epi32(rank, here, rank, _mm512_set1_epi32(1));
+    }
+  }
+  for (std::int32_t j = 0; j < group.width; ++j) {
+    for (std::int32_t e = 0; e < count[j]; e += kLanes) {
+      const __m512i rank = _mm512_load_si512(w.rows[j] + e);
+      _mm512_store_si512(w.rows[j] + e, source.rows(first_lanes(count[j] - e), rank));
+    }
+  }
+}
+
+// Table entries of a group for rows in the order of the scan. Gathers cost as much for absent lanes as for
+// present ones: they get what is present, side by side, and the entries are spread afterwards.
+template <typename Source>
+void fill_rows(const TapGroup& group, std::int32_t rows, const Source& source, const Block& block, Windows& w,
+               std::int32_t* table, std::int64_t next) {
+  const __m512i none = _mm512_set1_epi32(-1);
+  find_rows(group, list_windows(group, rows, source, block, w), source, w);
+  for (std::int32_t j = 0; j < group.width; ++j, table += next) {
+    const std::int32_t* from = w.rows[j];
+    for (std::int32_t i = 0; i < rows; i += kLanes) {
+      const __mmask16 here = _mm512_test_epi32_mask(_mm512_load_si512(w.bits + i), _mm512_set1_epi32(1 << j));
+      _mm512_mask_storeu_epi32(table + i, first_lanes(rows - i),
+                               _mm512_mask_expand_epi32(none, here, _mm512_loadu_si512(from)));
+      from += lanes_in(here);
+    }
+  }
+}
+
+// The same for rows in key order, where a rank is the row: too little is gathered for lists to pay.
+template <typename Source>
+void fill_ranks(const TapGroup& group, std::int32_t rows, const Source& source, const Block& block,
+                Windows& w, std::int32_t* table, std::int64_t next) {
+  const __m512i none = _mm512_set1_epi32(-1);
+  for (std::int32_t i = 0; i < rows; i += kLanes, table += kLanes) {
+    const __mmask16 m = first_lanes(rows - i);
+    const __m512i key = window_keys(group, block, i);
+    const __m512i bits = window_bits(group, m, key, source);
+    _mm512_store_si512(w.bits + i, bits);
+    const __mmask16 some = _mm512_test_epi32_mask(bits, bits);
+    __m512i rank = none;
+    if (some != 0) rank = source.rank(some, _mm512_add_epi32(key, lowest_bit(bits)));
+    for (std::int32_t j = 0; j < group.width; ++j) {
+      const __mmask16 here = _mm512_test_epi32_mask(bits, _mm512_set1_epi32(1 << j));
+      _mm512_mask_storeu_epi32(table + j * next, m, _mm512_mask_blend_epi32(here, none, rank));
+      rank = _mm512_mask_add_epi32(rank, here, rank, _mm512_set1_epi32(1));
+    }
+  }
+}
+
+// Table entries of a block of an affine relation: each is written once.
 template <typename Source>
 void fill_block(const PairsArgs& a, std::int64_t first, std::int32_t rows, const Source& source,
                 const Block& block, MaskBlock& mask) {
-  const Taps& taps = a.problem.taps;
-  const __m512i none = _mm512_set1_epi32(-1);
-  for (std::int32_t g = 0; g < taps.num_groups; ++g) {
-    const TapGroup group = taps.groups[g];
-    const __m512i delta = _mm512_set1_epi32(static_cast<std::int32_t>(group.delta));
-    const __m512i wanted = _mm512_set1_epi32((1 << group.width) - 1);
-    for (std::int32_t i = 0; i < rows; i += kLanes) {
-      const __mmask16 m = first_lanes(rows - i);
-      const __m512i key = _mm512_add_epi32(_mm512_loadu_si512(block.base + i), delta);
-      const __m512i bits = _mm512_and_si512(source.window(m, key, group.width), wanted);
-      const __mmask16 some = _mm512_mask_test_epi32_mask(m, bits, bits);
-      std::int32_t* out = a.table + group.first_k * a.table_stride + first + i;
-      const std::int64_t next = group.step * a.table_stride;
-      if (some == 0) {
-        for (std::int32_t j = 0; j < group.width; ++j) _mm512_mask_storeu_epi32(out + j * next, m, none);
-        continue;
-      }
-      __m512i rank = source.rank(some, _mm512_add_epi32(key, lowest_bit(bits)));
-      for (std::int32_t j = 0; j < group.width; ++j) {
-        const __mmask16 here = _mm512_mask_test_epi32_mask(m, bits, _mm512_set1_epi32(1 << j));
-        _mm512_mask_storeu_epi32(out + j * next, m,
-                                 _mm512_mask_blend_epi32(here, none, source.rows(here, rank)));
-        rank = _mm512_mask_add_epi32(rank, here, rank, _mm512_set1_epi32(1));
-      }
-      if (a.mask != nullptr) mask.add(group, i, bits);
+  Windows w;
+  for (std::int32_t g = 0; g < a.problem.taps.num_groups; ++g) {
+    const TapGroup group = a.problem.taps.groups[g];
+    std::int32_t* const table = a.table + group.first_k * a.table_stride + first;
+    const std::int64_t next = group.step * a.table_stride;
+    if (source.row_of_rank == nullptr) {
+      fill_ranks(group, rows, source, block, w, table, next);
+    } else {
+      fill_rows(group, rows, source, block, w, table, next);
     }
+    if (a.mask == nullptr) continue;
+    for (std::int32_t i = 0; i < rows; i += kLanes) mask.add(group, i, _mm512_load_si512(w.bits + i));
   }
 }
 

@@ -8,6 +8,20 @@
 namespace voxgemm {
 namespace {  // internal linkage: every ISA file keeps its own copy
 
+/// Places tile t by the pairs counted in cursor[kv], writes where its lists start, and leaves the cursors
+/// there.
+inline void place_lists(const PairsArgs& a, std::int64_t t, std::int32_t* cursor) {
+  const std::int32_t kv = a.problem.kv;
+  std::int32_t pairs = 0;
+  for (std::int32_t k = 0; k < kv; ++k) pairs += cursor[k];
+  std::int32_t first = a.placer.place(a.placer.state, t, pairs);
+  for (std::int32_t k = 0; k < kv; ++k) {
+    const std::int32_t count = cursor[k];
+    a.start[t * kv + k] = cursor[k] = first;
+    first += count;
+  }
+}
+
 /// `step` target rows are looked up at a time.
 template <typename Lists, typename Block, typename Source>
 void fill_tiles_body(const PairsArgs& a, RowRange tiles, std::int32_t step) {
@@ -28,14 +42,7 @@ void fill_tiles_body(const PairsArgs& a, RowRange tiles, std::int32_t step) {
       sweep_rows(i);
       count_lists(a.problem.taps, lists, cursor);
     }
-    std::int32_t pairs = 0;
-    for (std::int32_t k = 0; k < kv; ++k) pairs += cursor[k];
-    std::int32_t first = a.placer.place(a.placer.state, t, pairs);
-    for (std::int32_t k = 0; k < kv; ++k) {
-      const std::int32_t count = cursor[k];
-      a.start[t * kv + k] = cursor[k] = first;
-      first += count;
-    }
+    place_lists(a, t, cursor);
     for (std::int64_t i = begin; i < end; i += step) {
       if (end - begin > step) sweep_rows(i);  // else the lists of the count still stand
       emit(a, source, lists, cursor);

@@ -1,7 +1,7 @@
 // The truth of kernel maps: each offset of each target is looked up by itself.
 #include <algorithm>
 
-#include "kernels/pairs/pairs.h"
+#include "kernels/pairs/fill_tiles.h"
 #include "kernels/pairs/rows.h"
 
 namespace voxgemm {
@@ -46,14 +46,7 @@ void pairs_scalar_fill_tiles(const PairsArgs& a, RowRange tiles) noexcept {
     for (std::int64_t i = begin; i < end; ++i) {
       for_each_pair(a, i, [&](std::int32_t k, std::int32_t) { ++cursor[k]; });
     }
-    std::int32_t pairs = 0;
-    for (std::int64_t k = 0; k < kv; ++k) pairs += cursor[k];
-    std::int32_t first = a.placer.place(a.placer.state, t, pairs);
-    for (std::int64_t k = 0; k < kv; ++k) {
-      const std::int32_t count = cursor[k];
-      a.start[t * kv + k] = cursor[k] = first;
-      first += count;
-    }
+    place_lists(a, t, cursor);
     for (std::int64_t i = begin; i < end; ++i) {
       for_each_pair(a, i, [&](std::int32_t k, std::int32_t row) {
         a.in_rows[cursor[k]] = row;

@@ -45,9 +45,10 @@ double milliseconds(Work&& work) {
 // A network ready to run, with its memory.
 class Prepared {
  public:
-  Prepared(std::int32_t threads, const Scene& scene, const std::string& row = "")
+  Prepared(std::int32_t threads, const Scene& scene, const std::string& row = "",
+           InputRows rows = InputRows::kAsGiven)
       : context_({.threads = threads, .kernels = {.force = row}}), network_(context_), scene_(scene) {
-    network_.add_input(scene.shape, scene.batch, scene.n());
+    network_.add_input(scene.shape, scene.batch, scene.n(), rows);
   }
   PairNetwork& network() { return network_; }
   void finish() {
@@ -125,16 +126,16 @@ BENCHMARK_CAPTURE(submanifold_map, scalar_windows, "scalar_windows", false)
     ->Unit(benchmark::kMillisecond)
     ->Iterations(25);
 
-// The eight maps of the CenterPoint backbone as tile pairs, levels cascaded.
-void backbone_maps(benchmark::State& state, bool forms) {
+// The eight maps of the CenterPoint backbone, levels cascaded; an engine has the rows by key.
+void backbone_maps(benchmark::State& state, PairForms forms, InputRows rows) {
   const Scene scene = frame();
-  Prepared all(static_cast<std::int32_t>(state.range(0)), scene);
+  Prepared all(static_cast<std::int32_t>(state.range(0)), scene, "", rows);
   const auto strided = [](Dims kernel, Dims stride, Dims padding) {
     return ConvGeometry{
         .kind = ConvKind::kRegular, .kernel_size = kernel, .stride = stride, .padding = padding};
   };
   std::int32_t level = 0;
-  const PairOptions options{.forms = forms ? kTilePairs : 0U, .out_capacity = 2 * scene.n()};
+  const PairOptions options{.forms = forms, .out_capacity = 2 * scene.n()};
   for (const ConvGeometry& down :
        {strided({3, 3, 3}, {2, 2, 2}, {1, 1, 1}), strided({3, 3, 3}, {2, 2, 2}, {1, 1, 1}),
         strided({3, 3, 3}, {2, 2, 2}, {0, 1, 1}), strided({3, 1, 1}, {2, 1, 1}, {0, 0, 0})}) {
@@ -152,8 +153,20 @@ void backbone_maps(benchmark::State& state, bool forms) {
   state.counters["least_ms"] = least;
   state.counters["workspace_MB"] = static_cast<double>(all.workspace().size()) * 1e-6;
 }
-BENCHMARK_CAPTURE(backbone_maps, sites_only, false)->Arg(1)->Unit(benchmark::kMillisecond)->MinTime(1.0);
-BENCHMARK_CAPTURE(backbone_maps, tiles, true)->Arg(1)->Arg(2)->Unit(benchmark::kMillisecond)->MinTime(1.0);
+BENCHMARK_CAPTURE(backbone_maps, sites_only, 0, InputRows::kByKey)
+    ->Arg(1)
+    ->Unit(benchmark::kMillisecond)
+    ->MinTime(1.0);
+BENCHMARK_CAPTURE(backbone_maps, tiles_as_given, kTilePairs, InputRows::kAsGiven)
+    ->Arg(1)
+    ->Arg(2)
+    ->Unit(benchmark::kMillisecond)
+    ->MinTime(1.0);
+BENCHMARK_CAPTURE(backbone_maps, tiles_by_key, kTilePairs, InputRows::kByKey)
+    ->Arg(1)
+    ->Arg(2)
+    ->Unit(benchmark::kMillisecond)
+    ->MinTime(1.0);
 
 }  // namespace
 }  // namespace voxgemm

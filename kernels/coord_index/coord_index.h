@@ -70,7 +70,9 @@ struct CoordIndexRef {
   std::uint64_t* summary = nullptr;  // bit per word; null for sorted words
   std::int32_t* places = nullptr;    // ranked words: two for each summary word: the first word of each half
   std::int64_t* ids = nullptr;       // [capacity] numbers of the occupied words, ascending within a slab
-  std::int32_t* row_of_rank = nullptr;  // [capacity + 1], input level; read when !state->canonical
+  // Input level, written unless its rows are given in key order: one of these.
+  std::int32_t* row_of_rank = nullptr;  // [capacity + 1] given row; maps read it when !state->canonical
+  std::int32_t* rank_of_row = nullptr;  // [capacity] of each given row, where maps are to have ranks as rows
   SlabEntry* entries = nullptr;         // [capacity], input level of a bitmap or of ranked words
   IndexSlab* slabs = nullptr;           // [num_slabs]
   std::int32_t num_slabs = 0;
@@ -106,9 +108,10 @@ struct CoordIndexSteps {
   // Lists rows by slab: entries[next[slab]++]. All rows lie in the grid.
   void (*split_rows)(const CoordIndexRef&, const std::int32_t* indices, RowRange rows,
                      std::int32_t* next) noexcept;
-  // From the rows of a slab to its words, ranks and, unless state->canonical, row_of_rank: of canonical rows
-  // `indices` are read, of others the entries.
-  void (*number_rows)(const CoordIndexRef&, const std::int32_t* indices, RowRange slabs) noexcept;
+  // From the rows of a slab to its words and ranks; of canonical rows `indices` are read, of others the
+  // entries, which also give row_of_rank, or rank_of_row and sites [count][1+ndim] in key order.
+  void (*number_rows)(const CoordIndexRef&, const std::int32_t* indices, RowRange slabs,
+                      std::int32_t* sites) noexcept;
   // Occupied words and sites of the slabs that the sites of `from` reach; `reach` maps a site of `from`
   // (target) to sites of this index (source). Ranked words are kept while there is room for them.
   void (*reach)(const CoordIndexRef&, const CoordIndexRef& from, const Relation& reach,
@@ -137,6 +140,15 @@ struct CoordIndexKernel {
 
 /// Best first for each structure; the last of each is scalar.
 std::span<const CoordIndexKernel> coord_index_kernels();
+
+/// Notes that the given row `row` has rank `rank`.
+static inline void note_rank(const CoordIndexRef& index, std::int32_t row, std::int32_t rank) {
+  if (index.rank_of_row != nullptr) {
+    index.rank_of_row[row] = rank;
+  } else {
+    index.row_of_rank[rank] = row;
+  }
+}
 
 /// Position of the first occupied word whose id is >= `id` (sorted words).
 static inline std::int32_t first_word_from(const CoordIndexRef& index, std::int64_t id) {

@@ -178,9 +178,21 @@ inline std::int32_t set_entries(const SlabWords& words, const SlabEntry* begin, 
   return duplicate_row;
 }
 
-inline void slabs_number_rows(const CoordIndexRef& index, const std::int32_t* indices,
-                              RowRange slabs) noexcept {
+/// Sites of a slab's listed words to their place in `indices`.
+inline void write_slab_sites(const CoordIndexRef& index, const IndexSlab& slab, LineCursor& line,
+                             std::int32_t* indices) {
   const bool direct = index.form == IndexForm::kBitmap;
+  const std::int32_t ndim = index.grid.ndim;
+  std::int32_t* out = indices + static_cast<std::int64_t>(slab.first_rank) * (1 + ndim);
+  for (std::int32_t i = slab.first_word; i < slab.first_word + slab.num_words; ++i) {
+    out = write_word_sites(line, ndim, index.ids[i], index.words[direct ? index.ids[i] : i], out);
+  }
+}
+
+inline void slabs_number_rows(const CoordIndexRef& index, const std::int32_t* indices, RowRange slabs,
+                              std::int32_t* sites) noexcept {
+  const bool direct = index.form == IndexForm::kBitmap;
+  LineCursor line(index.grid);
   for_each_slab(index, slabs, [&](const SlabWords& words, RowRange keys) {
     IndexSlab& slab = words.slab;
     slab.duplicate_row = -1;
@@ -205,8 +217,9 @@ inline void slabs_number_rows(const CoordIndexRef& index, const std::int32_t* in
       const std::int64_t key = keys.begin + e->cell;
       const std::int64_t at = direct ? key >> 6 : ranked_place(index, key >> 6);
       const std::uint64_t below = (std::uint64_t{1} << (key & 63)) - 1;
-      index.row_of_rank[index.ranks[2 * at] + __builtin_popcountll(index.words[at] & below)] = e->row;
+      note_rank(index, e->row, index.ranks[2 * at] + __builtin_popcountll(index.words[at] & below));
     }
+    if (index.rank_of_row != nullptr) write_slab_sites(index, slab, line, sites);
   });
 }
 
@@ -264,15 +277,11 @@ inline void slabs_reach(const CoordIndexRef& index, const CoordIndexRef& from, c
 
 inline void slabs_number_reached(const CoordIndexRef& index, const CoordIndexRef& from, const Relation& reach,
                                  RowRange slabs, std::int32_t* indices) noexcept {
-  const std::int32_t ndim = index.grid.ndim;
   const bool direct = index.form == IndexForm::kBitmap;
   LineCursor line(index.grid);
   const auto finish = [&](IndexSlab& slab) {
     rank_words(index, slab);
-    std::int32_t* out = indices + static_cast<std::int64_t>(slab.first_rank) * (1 + ndim);
-    for (std::int32_t i = slab.first_word; i < slab.first_word + slab.num_words; ++i) {
-      out = write_word_sites(line, ndim, index.ids[i], index.words[direct ? index.ids[i] : i], out);
-    }
+    write_slab_sites(index, slab, line, indices);
   };
   if (!direct && index.state->taken_words <= index.capacity) {
     for (std::int64_t s = slabs.begin; s < slabs.end; ++s) finish(index.slabs[s]);

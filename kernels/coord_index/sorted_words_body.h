@@ -135,7 +135,7 @@ inline InsertResult sorted_insert_rows(const CoordIndexRef& index, const std::in
   }
   WordMerger merger(index);
   for (std::int32_t i = 0; i < n; ++i) {
-    if (!canonical) index.row_of_rank[i] = pairs[i].row;
+    if (!canonical) note_rank(index, pairs[i].row, i);
     merger.add(pairs[i].key >> 6, std::uint64_t{1} << (pairs[i].key & 63));
   }
   merger.finish();

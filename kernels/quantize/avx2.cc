@@ -71,15 +71,15 @@ void map_row(const In* in, Out* out, std::int64_t n, Fn fn) {
 
 template <typename In, typename Out, typename Fn>
 void map_rows(const QuantizeArgs& a, RowRange range, Fn fn) {
-  const In* in = static_cast<const In*>(a.in) + range.begin * a.in_stride;
-  Out* out = static_cast<Out*>(a.out) + range.begin * a.out_stride;
-  const std::int64_t rows = range.end - range.begin;
-  if (a.in_stride == a.channels && a.out_stride == a.channels) return map_row(in, out, rows * a.channels, fn);
-  for (std::int64_t r = 0; r < rows; ++r) {
-    map_row(in, out, a.channels, fn);
+  const bool in_place = a.in_rows == nullptr && a.out_rows == nullptr;
+  if (in_place && a.in_stride == a.channels && a.out_stride == a.channels) {
+    const std::int64_t n = (range.end - range.begin) * a.channels;
+    return map_row(in_row<In>(a, range.begin), out_row<Out>(a, range.begin), n, fn);
+  }
+  for (std::int64_t r = range.begin; r < range.end; ++r) {
+    Out* out = out_row<Out>(a, r);
+    map_row(in_row<In>(a, r), out, a.channels, fn);
     for (std::int64_t c = a.channels; c < a.channels + a.zero_channels; ++c) out[c] = Out{};
-    in += a.in_stride;
-    out += a.out_stride;
   }
 }
 

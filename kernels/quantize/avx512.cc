@@ -20,12 +20,7 @@ inline __m512 load(const std::int8_t* in, __mmask16 lanes) { return load_int8_av
 
 inline void store(float* out, __mmask16 lanes, __m512 t) { _mm512_mask_storeu_ps(out, lanes, t); }
 inline void store(std::int8_t* out, __mmask16 lanes, __m512 t) {
-  const __m512i whole = round_avx512<Activation::kNone>(t);
-  if (lanes == 0xFFFF) {
-    _mm_storeu_si128(reinterpret_cast<__m128i*>(out), _mm512_cvtsepi32_epi8(whole));
-  } else {
-    _mm512_mask_cvtsepi32_storeu_epi8(out, lanes, whole);
-  }
+  _mm_mask_storeu_epi8(out, lanes, _mm512_cvtsepi32_epi8(round_avx512<Activation::kNone>(t)));
 }
 // A NaN keeps its sign and becomes the one quiet NaN that to_half gives; the instruction would keep its
 // payload.
@@ -69,35 +64,29 @@ struct DivideExactly {
   __m512 operator()(__m512 x) const { return _mm512_div_ps(x, scale); }
 };
 
-template <typename In, typename Out, typename Fn>
-void map_row(const In* in, Out* out, std::int64_t n, Fn fn) {
-  std::int64_t c = 0;
-  for (; c + kLanes <= n; c += kLanes) store(out + c, 0xFFFF, fn(load(in + c, 0xFFFF)));
-  if (c == n) return;
-  const auto lanes = static_cast<__mmask16>((1U << (n - c)) - 1U);
-  store(out + c, lanes, fn(load(in + c, lanes)));
+inline __mmask16 first_lanes(std::int64_t n) {
+  return static_cast<__mmask16>(n >= kLanes ? 0xFFFFU : (1U << n) - 1U);
 }
 
-inline void zero_tail(const QuantizeArgs& a, std::int8_t* row) {
-  for (std::int64_t c = a.channels; c < a.channels + a.zero_channels; c += 64) {
-    const std::int64_t left = a.channels + a.zero_channels - c;
-    const __mmask64 lanes = left >= 64 ? ~__mmask64{0} : (__mmask64{1} << left) - 1;
-    _mm512_mask_storeu_epi8(row + c, lanes, _mm512_setzero_si512());
-  }
+// n elements, then zeros up to `width`, which is n but for int8 rows.
+template <typename In, typename Out, typename Fn>
+void map_row(const In* in, Out* out, std::int64_t n, std::int64_t width, Fn fn) {
+  std::int64_t c = 0;
+  for (; c + kLanes <= n; c += kLanes) store(out + c, 0xFFFF, fn(load(in + c, 0xFFFF)));
+  for (; c < width; c += kLanes)  // what is not read is zero, and fn(0) rounds to 0
+    store(out + c, first_lanes(width - c), fn(load(in + c, first_lanes(n > c ? n - c : 0))));
 }
 
 template <typename In, typename Out, typename Fn>
 void map_rows(const QuantizeArgs& a, RowRange range, Fn fn) {
-  const In* in = static_cast<const In*>(a.in) + range.begin * a.in_stride;
-  Out* out = static_cast<Out*>(a.out) + range.begin * a.out_stride;
-  const std::int64_t rows = range.end - range.begin;
-  if (a.in_stride == a.channels && a.out_stride == a.channels) return map_row(in, out, rows * a.channels, fn);
-  for (std::int64_t r = 0; r < rows; ++r) {
-    map_row(in, out, a.channels, fn);
-    if constexpr (sizeof(Out) == 1) zero_tail(a, reinterpret_cast<std::int8_t*>(out));
-    in += a.in_stride;
-    out += a.out_stride;
+  const bool in_place = a.in_rows == nullptr && a.out_rows == nullptr;
+  if (in_place && a.in_stride == a.channels && a.out_stride == a.channels) {
+    const std::int64_t n = (range.end - range.begin) * a.channels;
+    return map_row(in_row<In>(a, range.begin), out_row<Out>(a, range.begin), n, n, fn);
   }
+  const std::int64_t width = sizeof(Out) == 1 ? a.channels + a.zero_channels : a.channels;
+  for (std::int64_t r = range.begin; r < range.end; ++r)
+    map_row(in_row<In>(a, r), out_row<Out>(a, r), a.channels, width, fn);
 }
 
 template <typename In>

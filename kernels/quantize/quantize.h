@@ -28,9 +28,11 @@ struct QuantizeArgs {
   void* out = nullptr;         // [rows][out_stride]
   std::int64_t out_stride = 0;
   std::int32_t channels = 0;       // converted per row
-  std::int64_t zero_channels = 0;  // zeros written after them; channels + zero_channels <= out_stride
+  std::int64_t zero_channels = 0;  // int8 out: zeros after them; channels + zero_channels <= out_stride
   float factor = 1.0F;             // finite; > 0 for kQuantize
-  std::int32_t rows = 0;           // CUDA: upper bound when device_rows is set
+  const std::int32_t* in_rows = nullptr;      // [rows] row r is read from in_rows[r]; null = from r
+  const std::int32_t* out_rows = nullptr;     // [rows] row r is written to out_rows[r]; null = to r
+  std::int32_t rows = 0;                      // CUDA: upper bound when device_rows is set
   const std::int32_t* device_rows = nullptr;  // CUDA: one int32 on the device, else null
 };
 
@@ -40,6 +42,16 @@ struct QuantizeKernel {
   // CPU: converts rows [range.begin, range.end). CUDA: called once; rows are read on the device.
   void (*run)(const QuantizeArgs&, RowRange, Exec) noexcept = nullptr;
 };
+
+/// First elements of row r.
+template <typename T>
+const T* in_row(const QuantizeArgs& a, std::int64_t r) {
+  return static_cast<const T*>(a.in) + (a.in_rows == nullptr ? r : a.in_rows[r]) * a.in_stride;
+}
+template <typename T>
+T* out_row(const QuantizeArgs& a, std::int64_t r) {
+  return static_cast<T*>(a.out) + (a.out_rows == nullptr ? r : a.out_rows[r]) * a.out_stride;
+}
 
 /// Best first; every row takes every op and type. The last CPU row is scalar.
 std::span<const QuantizeKernel> quantize_kernels();

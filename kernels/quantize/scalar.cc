@@ -9,28 +9,37 @@ namespace {
 template <typename In, typename Out, typename Fn>
 void map_rows(const QuantizeArgs& a, RowRange range, Fn fn) {
   for (std::int64_t r = range.begin; r < range.end; ++r) {
-    const In* in = static_cast<const In*>(a.in) + r * a.in_stride;
-    Out* out = static_cast<Out*>(a.out) + r * a.out_stride;
+    const In* in = in_row<In>(a, r);
+    Out* out = out_row<Out>(a, r);
     for (std::int32_t c = 0; c < a.channels; ++c) store_value(fn(load_value(in[c])), out + c);
   }
 }
 
+template <typename T>
 void copy_rows(const QuantizeArgs& a, RowRange range) {
-  const auto size = static_cast<std::int64_t>(size_of(a.in_dtype));
-  const auto* in = static_cast<const char*>(a.in);
-  auto* out = static_cast<char*>(a.out);
   for (std::int64_t r = range.begin; r < range.end; ++r) {
-    std::memmove(out + r * a.out_stride * size, in + r * a.in_stride * size,
-                 static_cast<std::size_t>(a.channels * size));
+    std::memmove(out_row<T>(a, r), in_row<T>(a, r), static_cast<std::size_t>(a.channels) * sizeof(T));
+  }
+}
+
+void copy_rows(const QuantizeArgs& a, RowRange range) {
+  switch (size_of(a.in_dtype)) {
+    case 1:
+      return copy_rows<std::uint8_t>(a, range);
+    case 2:
+      return copy_rows<std::uint16_t>(a, range);
+    default:
+      return copy_rows<std::uint32_t>(a, range);
   }
 }
 
 void zero_tails(const QuantizeArgs& a, RowRange range) {
   if (a.zero_channels <= 0) return;
+  QuantizeArgs bytes = a;
   const auto size = static_cast<std::int64_t>(size_of(a.out_dtype));
-  auto* out = static_cast<char*>(a.out);
+  bytes.out_stride = a.out_stride * size;
   for (std::int64_t r = range.begin; r < range.end; ++r) {
-    std::memset(out + (r * a.out_stride + a.channels) * size, 0,
+    std::memset(out_row<char>(bytes, r) + a.channels * size, 0,
                 static_cast<std::size_t>(a.zero_channels * size));
   }
 }

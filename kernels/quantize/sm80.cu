@@ -34,8 +34,8 @@ __global__ void __launch_bounds__(device::kRowThreads)
   const std::int64_t rows = device::row_count(a.rows, a.device_rows);
   for (std::int64_t r = static_cast<std::int64_t>(blockIdx.x) * blockDim.y + threadIdx.y; r < rows;
        r += static_cast<std::int64_t>(gridDim.x) * blockDim.y) {
-    const In* in = static_cast<const In*>(a.in) + r * a.in_stride;
-    Out* out = static_cast<Out*>(a.out) + r * a.out_stride;
+    const In* in = static_cast<const In*>(a.in) + (a.in_rows == nullptr ? r : a.in_rows[r]) * a.in_stride;
+    Out* out = static_cast<Out*>(a.out) + (a.out_rows == nullptr ? r : a.out_rows[r]) * a.out_stride;
     for (std::int32_t c = kPack * static_cast<std::int32_t>(threadIdx.x); c < width;
          c += kPack * blockDim.x) {
       Pack<In, kPack> x{};

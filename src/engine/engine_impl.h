@@ -102,6 +102,7 @@ struct Engine::Impl {
   Device device{};
   EngineOptions options{};
   PairNetwork pairs;
+  InputRows input_rows = InputRows::kAsGiven;  ///< order of level 0 inside; the caller's outside
   std::vector<Level> levels;
   std::vector<Tensor> tensors;
   std::vector<ImplicitGemm> plans;

@@ -10,15 +10,18 @@
 #include "engine/count_step.h"
 #include "engine/engine_impl.h"
 #include "engine/step_clock.h"
+#include "ops/row_map.h"
 
 namespace voxgemm {
 namespace {
 
-/// Rows of a level in this frame. On CUDA `n` is the capacity and `device` points to the real count.
+/// Rows of a level in this frame. On CUDA `n` is the capacity and `device` points to the real count. The
+/// caller's row i is row places[i] of the input's level, or i.
 struct Rows {
   std::int32_t n = 0;
   const std::int32_t* device = nullptr;
   const std::int32_t* indices = nullptr;
+  const std::int32_t* places = nullptr;
 };
 
 /// Tensors of one frame, as views.
@@ -33,9 +36,10 @@ class FrameViews {
         arena_(workspace.subspan(engine.pairs_bytes)) {}
 
   [[nodiscard]] Rows rows(std::int32_t level) const noexcept {
-    if (level < 0) return {engine_.levels.front().batch_size, nullptr, nullptr};
+    if (level < 0) return {engine_.levels.front().batch_size};
     const LevelView view = engine_.pairs.level_view(level, pairs_);
-    return {view.n, view.device_n, level == 0 ? input_.indices : view.indices};
+    const bool as_given = level == 0 && view.places == nullptr;
+    return {view.n, view.device_n, as_given ? input_.indices : view.indices, view.places};
   }
 
   [[nodiscard]] FeatureSpan span(std::int32_t id) const noexcept {
@@ -47,6 +51,9 @@ class FrameViews {
 
   [[nodiscard]] const std::int32_t* device_rows(std::int32_t id) const noexcept {
     return rows(engine_.tensor(id).level).device;
+  }
+  [[nodiscard]] const std::int32_t* places(std::int32_t id) const noexcept {
+    return rows(engine_.tensor(id).level).places;
   }
 
   [[nodiscard]] SparseTensorView sparse(std::int32_t id) const noexcept {
@@ -84,12 +91,12 @@ class StepRunner : public FrameViews {
     const FeatureSpan to = span(step.out);
     from.rows = to.rows;
     const std::int32_t* count = device_rows(step.out);
-    if (from.dtype == DType::kInt8) {
-      if (to.dtype == DType::kInt8) return convert(context_, from, to, count);
-      return dequantize(context_, from, from.scale, to, count);
-    }
-    if (to.dtype == DType::kInt8) return quantize(context_, from, to.scale, to, count);
-    return convert(context_, from, to, count);
+    const ops::RowMap order{.out = places(step.out)};
+    if (from.dtype == DType::kInt8 && to.dtype != DType::kInt8)
+      return ops::dequantize(context_, from, from.scale, to, count, order);
+    if (from.dtype != DType::kInt8 && to.dtype == DType::kInt8)
+      return ops::quantize(context_, from, to.scale, to, count, order);
+    return ops::convert(context_, from, to, count, order);
   }
 
   Status operator()(const GemmStep& step) const noexcept {
@@ -124,10 +131,11 @@ class StepRunner : public FrameViews {
   Status operator()(const ConvertStep& step) const noexcept {
     const FeatureSpan from = span(step.in);
     const FeatureSpan to = span(step.out);
-    if (from.dtype == DType::kInt8 && to.dtype != DType::kInt8) {
-      return dequantize(context_, from, from.scale, to, device_rows(step.in));
-    }
-    return convert(context_, from, to, device_rows(step.in));
+    const bool leaves = engine_.tensor(step.out).output >= 0;  // outputs have the caller's rows
+    const ops::RowMap order{.in = leaves ? places(step.in) : nullptr};
+    if (from.dtype == DType::kInt8 && to.dtype != DType::kInt8)
+      return ops::dequantize(context_, from, from.scale, to, device_rows(step.in), order);
+    return ops::convert(context_, from, to, device_rows(step.in), order);
   }
 
   Status operator()(const ScatterStep& step) const noexcept {
@@ -152,7 +160,8 @@ class StepRunner : public FrameViews {
     }
     if (to.indices == nullptr || real.n == 0) return {};
     const std::int32_t columns = 1 + engine_.levels[static_cast<std::size_t>(step.level)].shape.ndim;
-    const FeatureView from{real.indices, DType::kInt32, real.n, columns, columns};
+    const std::int32_t* const sites = step.level == 0 ? input_.indices : real.indices;
+    const FeatureView from{sites, DType::kInt32, real.n, columns, columns};
     return convert(context_, from, {to.indices, DType::kInt32, real.n, columns, columns}, real.device);
   }
 

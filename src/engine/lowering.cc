@@ -66,6 +66,18 @@ Lowering::Lowering(Context& context, const Network::Impl& net, const ScaleTable&
   }
 }
 
+// Neighbours in key order lie close together: maps and gathers find them in the caches. Values that are
+// looked at keep the caller's order, and so do averages, whose sums of floats depend on it.
+InputRows Lowering::choose_input_rows() const {
+  const bool averaged = std::any_of(fused_.begin(), fused_.end(), [&](const FusedNode& fused) {
+    const Node& main = node(fused.main);
+    return main.kind == NodeKind::kGlobalPool && main.pool_kind == PoolKind::kAverage &&
+           node(fused.inputs.front()).sites == 0;
+  });
+  const bool cpu = engine_.device.kind == DeviceKind::kCpu;
+  return cpu && !options_.keep_all_values && !averaged ? InputRows::kByKey : InputRows::kAsGiven;
+}
+
 void Lowering::add_maps() {
   level_of_sites_.assign(net_.sites.size(), -1);
   pair_map_.assign(net_.maps.size(), -1);
@@ -78,7 +90,9 @@ void Lowering::add_maps() {
     channels = std::max(channels, node(fused.main).channels);
   }
   const SiteSet& input = net_.site_set(0);
-  level_of_sites_[0] = engine_.pairs.add_input(input.shape, input.batch_size, input.capacity);
+  engine_.input_rows = choose_input_rows();
+  level_of_sites_[0] =
+      engine_.pairs.add_input(input.shape, input.batch_size, input.capacity, engine_.input_rows);
   engine_.levels.push_back({input.shape, input.batch_size, input.capacity});
   for (std::size_t i = 0; i < net_.maps.size(); ++i) {
     if (widest[i] == 0) continue;

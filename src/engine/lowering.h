@@ -40,6 +40,7 @@ class Lowering {
   [[nodiscard]] std::int32_t level_of(std::int32_t sites) const {
     return level_of_sites_[static_cast<std::size_t>(sites)];
   }
+  [[nodiscard]] InputRows choose_input_rows() const;
   [[nodiscard]] std::int32_t map_of(const FusedNode& fused) const;
   [[nodiscard]] bool emits_output_dtype(std::int32_t id);
   [[nodiscard]] bool lies_in_output(std::int32_t id);

@@ -10,9 +10,11 @@ constexpr std::size_t kSliceAlignment = 16;
 
 }  // namespace
 
-/// A sparse value whose only use is to be one output is made where the caller wants it.
+/// A sparse value whose only use is to be one output is made where the caller wants it, if its rows are in
+/// the caller's order.
 bool Lowering::lies_in_output(std::int32_t id) {
   const ValueFacts& facts = value(id);
+  if (engine_.input_rows == InputRows::kByKey && level_of(node(id).sites) == 0) return false;
   return !options_.keep_all_values && facts.readers.empty() && facts.outputs.size() == 1 &&
          facts.dtype == options_.output_dtype;
 }

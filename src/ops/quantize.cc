@@ -1,6 +1,7 @@
 #include "kernels/quantize/quantize.h"
 
 #include "ops/dispatch.h"
+#include "ops/row_map.h"
 #include "voxgemm/operators.h"
 
 namespace voxgemm {
@@ -9,7 +10,8 @@ namespace {
 constexpr const char* kBadScale = "a scale is not finite and above 0";
 
 Status run(Context& context, QuantizeOp op, const FeatureView& in, float factor, const FeatureSpan& out,
-           std::int64_t zero_channels, const std::int32_t* device_rows) noexcept {
+           std::int64_t zero_channels, const std::int32_t* device_rows,
+           const ops::RowMap& rows = {}) noexcept {
   const QuantizeArgs args{.op = op,
                           .in_dtype = in.dtype,
                           .out_dtype = out.dtype,
@@ -20,6 +22,8 @@ Status run(Context& context, QuantizeOp op, const FeatureView& in, float factor,
                           .channels = in.channels,
                           .zero_channels = zero_channels,
                           .factor = factor,
+                          .in_rows = rows.in,
+                          .out_rows = rows.out,
                           .rows = in.rows,
                           .device_rows = device_rows};
   if (in.rows == 0) return {};
@@ -31,27 +35,56 @@ bool is_float(DType dtype) { return dtype == DType::kFloat32 || dtype == DType::
 
 }  // namespace
 
+namespace ops {
+
 Status quantize(Context& context, const FeatureView& in, float scale, const FeatureSpan& out,
-                const std::int32_t* device_rows) noexcept {
+                const std::int32_t* device_rows, const RowMap& rows) noexcept {
   FeatureSpan converted = out;
   if (out.channels > in.channels) converted.channels = in.channels;
-  if (const Status status = ops::check_pair(in, converted); !status.ok()) return status;
+  if (const Status status = check_pair(in, converted); !status.ok()) return status;
   if (out.stride < out.channels)
     return {
         .code = ErrorCode::kShape, .value = out.stride, .limit = out.channels, .what = kOutputOperand.stride};
-  if (!is_float(in.dtype)) return ops::dtype_error(in.dtype, kInputOperand);
-  if (out.dtype != DType::kInt8) return ops::dtype_error(out.dtype, kOutputOperand);
-  if (!ops::is_scale(scale)) return {.code = ErrorCode::kInvalidArgument, .what = kBadScale};
-  return run(context, QuantizeOp::kQuantize, in, scale, out, out.stride - in.channels, device_rows);
+  if (!is_float(in.dtype)) return dtype_error(in.dtype, kInputOperand);
+  if (out.dtype != DType::kInt8) return dtype_error(out.dtype, kOutputOperand);
+  if (!is_scale(scale)) return {.code = ErrorCode::kInvalidArgument, .what = kBadScale};
+  return run(context, QuantizeOp::kQuantize, in, scale, out, out.stride - in.channels, device_rows, rows);
+}
+
+Status dequantize(Context& context, const FeatureView& in, float scale, const FeatureSpan& out,
+                  const std::int32_t* device_rows, const RowMap& rows) noexcept {
+  if (const Status status = check_pair(in, out); !status.ok()) return status;
+  if (in.dtype != DType::kInt8) return dtype_error(in.dtype, kInputOperand);
+  if (!is_float(out.dtype)) return dtype_error(out.dtype, kOutputOperand);
+  if (!is_finite(scale)) return {.code = ErrorCode::kInvalidArgument, .what = "the scale is not finite"};
+  return run(context, QuantizeOp::kDequantize, in, scale, out, 0, device_rows, rows);
+}
+
+Status convert(Context& context, const FeatureView& in, const FeatureSpan& out,
+               const std::int32_t* device_rows, const RowMap& rows) noexcept {
+  if (const Status status = check_pair(in, out); !status.ok()) return status;
+  if (in.dtype != out.dtype) {
+    if (!is_float(in.dtype)) return dtype_error(in.dtype, kInputOperand);
+    if (!is_float(out.dtype)) return dtype_error(out.dtype, kOutputOperand);
+  }
+  return run(context, QuantizeOp::kConvert, in, 1.0F, out, 0, device_rows, rows);
+}
+
+}  // namespace ops
+
+Status quantize(Context& context, const FeatureView& in, float scale, const FeatureSpan& out,
+                const std::int32_t* device_rows) noexcept {
+  return ops::quantize(context, in, scale, out, device_rows, {});
 }
 
 Status dequantize(Context& context, const FeatureView& in, float scale, const FeatureSpan& out,
                   const std::int32_t* device_rows) noexcept {
-  if (const Status status = ops::check_pair(in, out); !status.ok()) return status;
-  if (in.dtype != DType::kInt8) return ops::dtype_error(in.dtype, kInputOperand);
-  if (!is_float(out.dtype)) return ops::dtype_error(out.dtype, kOutputOperand);
-  if (!ops::is_finite(scale)) return {.code = ErrorCode::kInvalidArgument, .what = "the scale is not finite"};
-  return run(context, QuantizeOp::kDequantize, in, scale, out, 0, device_rows);
+  return ops::dequantize(context, in, scale, out, device_rows, {});
+}
+
+Status convert(Context& context, const FeatureView& in, const FeatureSpan& out,
+               const std::int32_t* device_rows) noexcept {
+  return ops::convert(context, in, out, device_rows, {});
 }
 
 Status requantize(Context& context, const FeatureView& in, float in_scale, float out_scale,
@@ -64,16 +97,6 @@ Status requantize(Context& context, const FeatureView& in, float in_scale, float
     return {.code = ErrorCode::kInvalidArgument, .what = kBadScale};
   }
   return run(context, QuantizeOp::kRequantize, in, factor, out, 0, device_rows);
-}
-
-Status convert(Context& context, const FeatureView& in, const FeatureSpan& out,
-               const std::int32_t* device_rows) noexcept {
-  if (const Status status = ops::check_pair(in, out); !status.ok()) return status;
-  if (in.dtype != out.dtype) {
-    if (!is_float(in.dtype)) return ops::dtype_error(in.dtype, kInputOperand);
-    if (!is_float(out.dtype)) return ops::dtype_error(out.dtype, kOutputOperand);
-  }
-  return run(context, QuantizeOp::kConvert, in, 1.0F, out, 0, device_rows);
 }
 
 Status concat(Context& context, std::span<const FeatureView> inputs, const FeatureSpan& out,

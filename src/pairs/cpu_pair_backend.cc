@@ -78,12 +78,9 @@ Status CpuPairBackend::run(Context& context, const std::int32_t* indices, std::i
     result = {ErrorCode::kCapacity, -1, n, layout_.levels()[0].capacity};
     n = 0;
   }
-  const LevelMemory input = layout_.level_memory(0, workspace);
   const InsertResult inserted = insert_input(context, layout_, workspace, indices, n);
   if (inserted.out_of_range_row >= 0) result = {ErrorCode::kOutOfRange, -1, inserted.out_of_range_row, n};
   if (inserted.duplicate_row >= 0) result = {ErrorCode::kDuplicate, -1, inserted.duplicate_row, 0};
-  input.state->indices = indices;
-  input.state->n = input.index.state->count;
 
   run_tasks(context, layout_, workspace);
   for (std::size_t i = 0; i < layout_.maps().size(); ++i) {
@@ -100,8 +97,11 @@ Status CpuPairBackend::run(Context& context, const std::int32_t* indices, std::i
 
 LevelView CpuPairBackend::level_view(std::int32_t level, Workspace workspace) const noexcept {
   const LevelMemory m = layout_.level_memory(level, workspace);
-  return {m.state->indices, m.state->n, nullptr, layout_.levels()[static_cast<std::size_t>(level)].capacity,
-          m.state->index.wanted};
+  return {.indices = m.state->indices,
+          .places = m.state->places,
+          .n = m.state->n,
+          .capacity = layout_.levels()[static_cast<std::size_t>(level)].capacity,
+          .wanted = m.state->index.wanted};
 }
 
 IndicePairsView CpuPairBackend::map_view(std::int32_t index, Workspace workspace) const noexcept {

@@ -105,6 +105,7 @@ void CpuPairLayout::choose_level(const Context& context, std::int32_t level, con
   LevelChoice choice;
   choice.capacity = plan.capacity;
   choice.input = plan.made_by < 0;
+  choice.keeps_order = choice.input && plan.rows == InputRows::kAsGiven;
   GridPlan grid = make_grid(plan.shape, plan.batch_size, level_halo(level));
   if (!grid.fits) grid = make_grid(plan.shape, plan.batch_size);
   choice.grid = grid.grid;
@@ -182,7 +183,7 @@ void CpuPairLayout::choose_map(const Context& context, const MapPlan& plan) {
 LevelMemory CpuPairLayout::carve_level(Carver& carver, const LevelChoice& choice) const noexcept {
   LevelMemory m;
   m.state = carver.take<LevelState>(1);
-  if (!choice.input) {
+  if (!choice.keeps_order) {
     m.indices =
         carver.take<std::int32_t>(static_cast<std::int64_t>(choice.capacity) * (1 + choice.grid.ndim));
   }
@@ -195,7 +196,10 @@ LevelMemory CpuPairLayout::carve_level(Carver& carver, const LevelChoice& choice
   index.words = carver.take<std::uint64_t>(words);
   index.ranks = carver.take<std::int32_t>(2 * words);
   index.ids = carver.take<std::int64_t>(choice.capacity);
-  if (choice.input) index.row_of_rank = carver.take<std::int32_t>(choice.capacity + 1);
+  if (choice.input) {
+    (choice.keeps_order ? index.row_of_rank : index.rank_of_row) =
+        carver.take<std::int32_t>(choice.capacity + std::int64_t{1});
+  }
   if (index.form == IndexForm::kSortedWords) {
     index.directory = carver.take<std::int32_t>(kDirectorySlots + 2);
     index.scratch = carver.take<std::byte>(static_cast<std::int64_t>(choice.scratch_bytes));

@@ -27,6 +27,7 @@ inline constexpr std::int32_t kMaxChunks = 32;
 /// What a run leaves for its views.
 struct LevelState {
   const std::int32_t* indices = nullptr;
+  const std::int32_t* places = nullptr;  // see LevelView
   std::int32_t n = 0;
   CoordIndexState index{};
   std::atomic<std::int32_t> ready{0};    // within a run: the members above and the indices stand
@@ -52,7 +53,7 @@ struct alignas(64) TaskState {
 
 struct LevelMemory {
   LevelState* state = nullptr;
-  std::int32_t* indices = nullptr;  // null for the input
+  std::int32_t* indices = nullptr;  // null for an input whose rows stay as given
   std::int32_t* counts = nullptr;   // input: rows of each slab, one set a chunk of rows
   CoordIndexRef index{};
 };
@@ -78,6 +79,7 @@ struct LevelChoice {
   KeyGrid grid{};
   std::int32_t capacity = 0;
   bool input = false;
+  bool keeps_order = false;  // an input whose rows stay as given
   std::int32_t num_slabs = 1;
   std::int32_t slab_shift = kMinSlabShift;
   std::size_t scratch_bytes = 0;

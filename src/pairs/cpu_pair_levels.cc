@@ -77,7 +77,7 @@ std::int32_t number_rows(const Context& context, const CoordIndexSteps& steps, c
       steps.split_rows(index, indices, chunks.range(c), level.counts + c * index.num_slabs);
   });
   parallel_for(context, 0, index.num_slabs, kSlabGrain, [&](std::int64_t begin, std::int64_t end) {
-    steps.number_rows(index, indices, {begin, end});
+    steps.number_rows(index, indices, {begin, end}, level.indices);
   });
   std::int32_t duplicate = -1;
   for (std::int32_t s = 0; s < index.num_slabs; ++s) {
@@ -94,13 +94,8 @@ void clear_level(const Context& context, const CoordIndexSteps& steps, const Coo
   });
 }
 
-}  // namespace
-
-InsertResult insert_input(const Context& context, const CpuPairLayout& layout, Workspace workspace,
+InsertResult insert_slabs(const Context& context, const CoordIndexSteps& steps, const LevelMemory& level,
                           const std::int32_t* indices, std::int32_t n) noexcept {
-  const LevelMemory level = layout.level_memory(0, workspace);
-  const CoordIndexSteps& steps = *layout.levels()[0].kernel->steps;
-  if (level.index.form == IndexForm::kSortedWords) return steps.insert_rows(level.index, indices, n);
   InsertResult result;
   Chunks chunks(n);
   RowsFound found = count_rows(context, steps, level, indices, chunks);
@@ -115,6 +110,28 @@ InsertResult insert_input(const Context& context, const CpuPairLayout& layout, W
     clear_level(context, steps, level.index);
     number_rows(context, steps, level, indices, Chunks(0), true);
   }
+  return result;
+}
+
+}  // namespace
+
+InsertResult insert_input(const Context& context, const CpuPairLayout& layout, Workspace workspace,
+                          const std::int32_t* indices, std::int32_t n) noexcept {
+  const LevelMemory level = layout.level_memory(0, workspace);
+  const CoordIndexRef& index = level.index;
+  const CoordIndexSteps& steps = *layout.levels()[0].kernel->steps;
+  const bool sorted = index.form == IndexForm::kSortedWords;
+  const InsertResult result =
+      sorted ? steps.insert_rows(index, indices, n) : insert_slabs(context, steps, level, indices, n);
+  LevelState& state = *level.state;
+  state.n = index.state->count;
+  state.indices = indices;
+  state.places = nullptr;
+  if (index.rank_of_row == nullptr || index.state->canonical != 0) return result;
+  if (sorted) steps.write_sites(index, level.indices);
+  index.state->canonical = 1;  // rows are ranks from here on
+  state.indices = level.indices;
+  state.places = index.rank_of_row;
   return result;
 }
 

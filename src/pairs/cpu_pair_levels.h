@@ -6,7 +6,8 @@
 
 namespace voxgemm::cpu_pairs {
 
-/// Makes level 0 of rows [0, n) on the context's threads. On a bad row the level is left empty.
+/// Makes level 0 of rows [0, n) on the context's threads, in their order or by key. On a bad row the level is
+/// left empty.
 InsertResult insert_input(const Context& context, const CpuPairLayout& layout, Workspace workspace,
                           const std::int32_t* indices, std::int32_t n) noexcept;
 

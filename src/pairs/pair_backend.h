@@ -15,7 +15,8 @@ struct LevelPlan {
   Dims shape{};
   std::int32_t batch_size = 1;
   std::int32_t capacity = 0;
-  std::int32_t made_by = -1;  ///< map whose output sites these are; -1 = the input
+  std::int32_t made_by = -1;             ///< map whose output sites these are; -1 = the input
+  InputRows rows = InputRows::kAsGiven;  ///< of the input
 };
 
 struct MapPlan {

@@ -53,11 +53,11 @@ PairNetwork::~PairNetwork() = default;
 PairNetwork::PairNetwork(PairNetwork&&) noexcept = default;
 PairNetwork& PairNetwork::operator=(PairNetwork&&) noexcept = default;
 
-std::int32_t PairNetwork::add_input(const Dims& spatial_shape, std::int32_t batch_size,
-                                    std::int32_t capacity) {
+std::int32_t PairNetwork::add_input(const Dims& spatial_shape, std::int32_t batch_size, std::int32_t capacity,
+                                    InputRows rows) {
   check(impl_->plan.levels.empty(), ErrorCode::kInvalidArgument, "a pair network has one input");
   check_level(spatial_shape, batch_size, capacity);
-  impl_->plan.levels.push_back({spatial_shape, batch_size, capacity, -1});
+  impl_->plan.levels.push_back({spatial_shape, batch_size, capacity, -1, rows});
   return 0;
 }
 

@@ -12,10 +12,18 @@
 
 namespace voxgemm {
 
+/// Order of the input level's rows. Every other level is in ascending key order.
+enum class InputRows : std::uint8_t {
+  kAsGiven,
+  kByKey,  ///< CPU: maps and level_view(0) have them in ascending key order. CUDA: as given
+};
+
 /// A set of sites: the network's input, or the output of a site-making map.
 struct LevelView {
-  const std::int32_t* indices = nullptr;   ///< [capacity][1+ndim]
-  std::int32_t n = 0;                      ///< CPU: real count. CUDA: capacity
+  const std::int32_t* indices = nullptr;  ///< [capacity][1+ndim]
+  const std::int32_t* places =
+      nullptr;         ///< [n] row that each row of run()'s indices is here; null = the same
+  std::int32_t n = 0;  ///< CPU: real count. CUDA: capacity
   const std::int32_t* device_n = nullptr;  ///< CUDA: one int32
   std::int32_t capacity = 0;
   std::int64_t wanted = 0;  ///< CPU: sites an unlimited capacity would have held
@@ -29,7 +37,8 @@ class PairNetwork {
   PairNetwork& operator=(PairNetwork&&) noexcept;
 
   // Planning (may throw). Level 0 is the input.
-  std::int32_t add_input(const Dims& spatial_shape, std::int32_t batch_size, std::int32_t capacity);
+  std::int32_t add_input(const Dims& spatial_shape, std::int32_t batch_size, std::int32_t capacity,
+                         InputRows rows = InputRows::kAsGiven);
   /// Adds the map of `geometry` from level `in_level`; returns its id. A regular or transposed map also makes
   /// a new level (level_of_output). options.out_capacity must be > 0 for those.
   std::int32_t add_map(std::int32_t in_level, const ConvGeometry& geometry, const PairOptions& options);
@@ -79,8 +88,8 @@ struct MapCounts {
   std::int64_t pairs = 0;  ///< (output, offset) entries
 };
 
-/// CUDA: synchronises, copies the masks (or, without them, the pair table) and counts; a map built without either
-/// has 0 pairs. Not for the hot path. Throws kDevice.
+/// CUDA: synchronises, copies the masks (or, without them, the pair table) and counts; a map built without
+/// either has 0 pairs. Not for the hot path. Throws kDevice.
 MapCounts count_pairs(Context& context, const IndicePairsView& device_map);
 
 }  // namespace voxgemm

@@ -1,6 +1,6 @@
-// Proves what one engine does with frames of any size on one workspace: rows beyond the count are neither
-// read nor written, padding is inert, earlier frames leave no trace, overflow and bad input are reported and
-// contained.
+// Proves what one engine does with frames of any size and order on one workspace: the order of the rows
+// inside does not show outside, rows beyond the count are neither read nor written, padding is inert, earlier
+// frames leave no trace, overflow and bad input are reported and contained.
 #include <gtest/gtest.h>
 
 #include <algorithm>
@@ -97,6 +97,29 @@ TEST(EngineFrames, InputOrderOnlyPermutesSubmanifoldRows) {
   EXPECT_TRUE(a.outputs[1].features == b.outputs[1].features) << "the dense output does not know the order";
   for (std::int32_t i = 0; i < 150; ++i) {
     EXPECT_EQ(std::memcmp(a.outputs[0].as<float>() + i * 8, b.outputs[0].as<float>() + (149 - i) * 8, 32), 0);
+  }
+}
+
+// An engine that keeps all values works in the caller's order, others in key order.
+TEST(EngineFrames, OrderInsideDoesNotShowOutside) {
+  Context context({.threads = 1});
+  std::vector<TestNetwork> networks = all_test_networks();
+  TestNetwork averaged{"averaged", {}, {9, 14, 13}, 2, 5};
+  const Value in = averaged.net.input("in", averaged.shape, 2, 5, 600);
+  const Value a = averaged.net.conv(in, random_conv("a", {ConvKind::kSubm, {3, 3, 3}}, 5, 12, 31));
+  averaged.net.output(averaged.net.global_pool(a, PoolKind::kAverage, "mean"), "mean");
+  networks.push_back(std::move(averaged));
+  for (TestNetwork& t : networks) {
+    const Frame frame = random_frame(t.shape, t.batch_size, t.channels, 310, 51);
+    const ScaleTable scales = calibrate_min_max(context, t.net, {&frame, 1});
+    for (const Precision precision : {Precision::kInt8, Precision::kFloat32}) {
+      EngineOptions options;
+      options.precision = precision;
+      EngineRunner by_key(context, EngineRunner::build(context, t.net, scales, options));
+      options.keep_all_values = true;
+      EngineRunner as_given(context, EngineRunner::build(context, t.net, scales, options));
+      expect_same(as_given.run(frame), by_key.run(frame), t.name);
+    }
   }
 }
 

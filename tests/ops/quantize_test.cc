@@ -1,13 +1,15 @@
 // Proves: quantize, dequantize, requantize, convert and concat follow their formulas (recomputed here, with
 // the exact tie cases by hand), every row of the table gives the scalar bytes around every vector width,
-// padding is zeroed where promised and untouched elsewhere, threads change nothing, operands that disagree
-// are refused.
+// padding is zeroed where promised and untouched elsewhere, rows can be moved on the way, threads change
+// nothing, operands that disagree are refused.
 #include "kernels/quantize/quantize.h"
 
 #include <gtest/gtest.h>
 
 #include <cmath>
+#include <cstring>
 
+#include "ops/row_map.h"
 #include "tests/ops/matrix.h"
 #include "voxgemm/operators.h"
 
@@ -202,6 +204,59 @@ TEST(Quantize, ThreadsChangeNothing) {
   }
   EXPECT_EQ(results[0], results[1]);
   EXPECT_EQ(results[0], results[2]);
+}
+
+// Rows moved on the way equal rows moved before or after.
+template <typename In, typename Out>
+void moves_rows(Status (*op)(Context&, const FeatureView&, const FeatureSpan&, const ops::RowMap&)) {
+  constexpr std::int32_t kRows = 50;
+  std::vector<std::int32_t> order(kRows);
+  for (std::int32_t r = 0; r < kRows; ++r) order[static_cast<std::size_t>(r)] = (r * 17 + 5) % kRows;
+  for (const std::string& name : runnable_rows(quantize_kernels())) {
+    Context context = forced(name);
+    for (const std::int32_t channels : {1, 5, 16, 37, 64}) {
+      Matrix<In> in(kRows, channels, channels);
+      fill(in, in.view(), 9, 3.0F);
+      Matrix<Out> plain(kRows, channels, channels);
+      Matrix<Out> gathered(kRows, channels, channels);
+      Matrix<Out> scattered(kRows, channels, channels);
+      ASSERT_TRUE(op(context, in.view(), plain.span(), {}).ok());
+      ASSERT_TRUE(op(context, in.view(), gathered.span(), {.in = order.data()}).ok());
+      ASSERT_TRUE(op(context, in.view(), scattered.span(), {.out = order.data()}).ok());
+      for (std::int32_t r = 0; r < kRows; ++r) {
+        const std::int32_t to = order[static_cast<std::size_t>(r)];
+        const std::size_t bytes = static_cast<std::size_t>(channels) * sizeof(Out);
+        ASSERT_EQ(std::memcmp(&gathered.at(r, 0), &plain.at(to, 0), bytes), 0) << name << " " << channels;
+        ASSERT_EQ(std::memcmp(&scattered.at(to, 0), &plain.at(r, 0), bytes), 0) << name << " " << channels;
+      }
+      EXPECT_TRUE(scattered.untouched_from(channels)) << name;
+    }
+  }
+}
+
+Status quantize_moved(Context& context, const FeatureView& in, const FeatureSpan& out,
+                      const ops::RowMap& rows) {
+  return ops::quantize(context, in, 0.03F, out, nullptr, rows);
+}
+Status dequantize_moved(Context& context, const FeatureView& in, const FeatureSpan& out,
+                        const ops::RowMap& rows) {
+  return ops::dequantize(context, in, 0.03F, out, nullptr, rows);
+}
+Status convert_moved(Context& context, const FeatureView& in, const FeatureSpan& out,
+                     const ops::RowMap& rows) {
+  return ops::convert(context, in, out, nullptr, rows);
+}
+
+TEST(RowMap, MovesRows) {
+  moves_rows<float, std::int8_t>(quantize_moved);
+  moves_rows<Half, std::int8_t>(quantize_moved);
+  moves_rows<std::int8_t, float>(dequantize_moved);
+  moves_rows<std::int8_t, Half>(dequantize_moved);
+  moves_rows<float, Half>(convert_moved);
+  moves_rows<Half, float>(convert_moved);
+  moves_rows<float, float>(convert_moved);
+  moves_rows<Half, Half>(convert_moved);
+  moves_rows<std::int8_t, std::int8_t>(convert_moved);
 }
 
 TEST(Requantize, RunsInPlace) {

@@ -85,14 +85,19 @@ struct Variant {
     gemm.push_back(in_gemm);
   }
 
-  void print_steps() const {
+  double least(std::size_t step) const {
+    return *std::min_element(steps.at(step).begin(), steps.at(step).end());
+  }
+
+  /// Medians, and how much faster the least time of `other` is.
+  void print_steps(const Variant& other) const {
     for (std::size_t i = 0; i < profile.size(); ++i) {
       const StepInfo& info = engine->steps()[i];
       const double us = median(steps.at(i));
       const double work = static_cast<double>(profile[i].pairs) * info.c_in * info.c_out;
-      std::printf("    %-40s %-14s %3d->%-3d n %6d  %9.1f us  %7.1f GMAC/s  %s\n", info.name.c_str(),
+      std::printf("    %-40s %-14s %3d->%-3d n %6d  %9.1f us  %7.1f GMAC/s  %4.2f  %s\n", info.name.c_str(),
                   info.kind.c_str(), info.c_in, info.c_out, profile[i].n_out, us,
-                  info.kv > 0 ? work / us * 1e-3 : 0.0, info.kernel.c_str());
+                  info.kv > 0 ? work / us * 1e-3 : 0.0, least(i) / other.least(i), info.kernel.c_str());
     }
   }
 
@@ -179,8 +184,9 @@ void bench_network(const std::string& name, const Frame& frame, int repeats) {
               ratio(*variants[0], *variants[1]), ratio(*variants[2], *variants[3]));
   print_peak_share(*variants[0], DType::kInt8);
   print_peak_share(*variants[2], DType::kFloat32);
-  std::printf("  steps of %s\n", variants[0]->label.c_str());
-  variants[0]->print_steps();
+  std::printf("  steps of %s, and their least times over those of %s\n", variants[0]->label.c_str(),
+              variants[1]->label.c_str());
+  variants[0]->print_steps(*variants[1]);
 }
 
 }  // namespace

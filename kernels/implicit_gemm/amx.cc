@@ -3,28 +3,36 @@
 //
 // For a block the input addresses of all steps (an offset, or 2 or 4 of narrow inputs) that some row has are
 // listed first, so that no branch of the multiply loop waits for the map. Then every group of two units
-// copies slab after slab (32 x 64 bytes, absent rows as zeros) one ahead of the tile multiplies, which hide
-// the copies: copying again for each group is cheaper than keeping slabs that would fill the L1 cache.
+// copies slab after slab (32 x 64 bytes, absent rows as zeros) one ahead of the tile multiplies: copying
+// again for each group is cheaper than keeping slabs, which would push weights and inputs out of the L1
+// cache. What the loop of wide inputs has too many of is loads, so addresses are loaded two at a time. The
+// epilogue of a block waits for the list of the next: it would stall on sums that are still being stored.
 //
 // Wide layers sort the rows of a window by the neighbours they have, so that blocks skip more offsets.
 #include <immintrin.h>
 
 #include "kernels/implicit_gemm/amx_layout.h"
-#include "kernels/implicit_gemm/finish_amx.h"
+#include "kernels/implicit_gemm/finish_avx512.h"
 #include "kernels/implicit_gemm/rows.h"
 #include "kernels/implicit_gemm/unroll.h"
 
 namespace voxgemm {
 namespace {
 
-constexpr std::int32_t kSlabs = 2;         // one multiplied, one being filled
-constexpr std::int32_t kSumUnits = 8;      // units whose sums are kept; wider layers list their steps again
-constexpr std::int32_t kRangeChunks = 16;  // chunks that the zeros of an absent row reach for
-constexpr std::int32_t kWindowRows = 256;  // rows sorted together
+constexpr std::int32_t kHalfRows = 16;  // rows of a tile register
+constexpr std::int32_t kBlockRows = kTableBlockRows;
+constexpr std::int32_t kSlabs = 2;          // one multiplied, one being filled
+constexpr std::int32_t kSumUnits = 8;       // units whose sums are kept; wider layers list their steps again
+constexpr std::int32_t kRangeChunks = 16;   // chunks that the zeros of an absent row reach for
+constexpr std::int32_t kWindowRows = 1024;  // rows sorted together
+constexpr std::int32_t kRowsAhead = 64;     // how far ahead the map is fetched in the order of the rows
 constexpr std::int32_t kKeyBits = 10;
 constexpr std::int32_t kKeys = 1 << kKeyBits;
 
 alignas(64) constexpr std::int8_t kZeros[kRangeChunks * kSlabBytes] = {};
+alignas(64) constexpr std::int32_t kInOrder[kBlockRows] = {0,  1,  2,  3,  4,  5,  6,  7,  8,  9,  10,
+                                                           11, 12, 13, 14, 15, 16, 17, 18, 19, 20, 21,
+                                                           22, 23, 24, 25, 26, 27, 28, 29, 30, 31};
 
 struct alignas(64) TileConfig {
   std::uint8_t palette = 1;
@@ -35,23 +43,32 @@ struct alignas(64) TileConfig {
 };
 
 using SlabRows = const std::int8_t* [kBlockRows];  // where the inputs of 32 rows are read
+using UnitSums = std::int32_t[kBlockRows][kUnitChannels];
+
+/// At most 32 output rows: first_row + order[i].
+struct Block {
+  std::int64_t first_row = 0;
+  const std::int32_t* order = kInOrder;
+  std::int32_t rows = 0;
+  std::int64_t ahead = 0;  // first of the rows whose part of the map is to be fetched meanwhile
+};
+
+/// Sums of `units` units of a block, from `first_unit` on, that wait for their epilogue; no rows = none.
+struct WaitingSums {
+  Block block{};
+  std::int32_t first_unit = 0;
+  std::int32_t units = 0;
+};
 
 struct alignas(64) Scratch {
   std::int8_t slabs[kSlabs][kBlockRows][kSlabBytes];
   UnitSums sums[kSumUnits];
-  SlabRows rows[kMaxKernelVolume + 3];      // of each listed step, `share` side by side
-  std::int32_t steps[kMaxKernelVolume];     // listed: those that some row of the block has
-  std::uint32_t present[kMaxKernelVolume];  // rows of the block that have the listed step
-  std::int32_t order[kWindowRows];          // rows of the window, sorted
+  WaitingSums waiting{};
+  alignas(64) SlabRows rows[kMaxKernelVolume + 3];  // of each listed step, `share` side by side
+  std::int32_t steps[kMaxKernelVolume];             // listed: those that some row of the block has
+  std::int32_t order[kWindowRows];                  // rows of the window, sorted
   std::uint16_t keys[kWindowRows];
   std::uint16_t ends[kKeys];
-};
-
-/// At most 32 output rows: first_row + order[i], or first_row + i.
-struct Block {
-  std::int64_t first_row = 0;
-  const std::int32_t* order = nullptr;
-  std::int32_t rows = 0;
 };
 
 // The tile intrinsics do not tell the compiler what memory they read: stores before must be done, loads after
@@ -82,20 +99,17 @@ inline __m512i pattern_bits(__m512i mask) {
   return _mm512_mask_or_epi32(key, _mm512_test_epi32_mask(above, above), key, _mm512_set1_epi32(0x200));
 }
 
+// Masks of these offsets fit a key.
+bool has_keys(const IndicePairsView& pairs) {
+  return pairs.mask != nullptr && (pairs.kv == 27 || pairs.kv <= kKeyBits);
+}
+
 // Sort keys of `count` rows from `first` on.
 void find_keys(const IndicePairsView& pairs, std::int64_t first, std::int32_t count, std::uint16_t* keys) {
-  const bool cube = pairs.kv == 27;
-  const std::int32_t bits = cube ? 27 : least(pairs.kv, kKeyBits);  // offsets share the bits of a key
   for (std::int32_t r = 0; r < count; r += 16) {
     const auto lanes = static_cast<__mmask16>(low_bits(count - r));
-    const std::int32_t* table = pairs.pair_fwd + first + r;
-    __m512i mask = _mm512_setzero_si512();
-    for (std::int32_t k = 0; k < pairs.kv; ++k) {
-      const __m512i in_row = _mm512_maskz_loadu_epi32(lanes, table + k * pairs.pair_stride);
-      const __mmask16 present = _mm512_cmpge_epi32_mask(in_row, _mm512_setzero_si512());
-      mask = _mm512_mask_or_epi32(mask, present, mask, _mm512_set1_epi32(1 << (k * bits / pairs.kv)));
-    }
-    const __m512i key = gray_rank(cube ? pattern_bits(mask) : mask);
+    const __m512i mask = _mm512_maskz_loadu_epi32(lanes, pairs.mask + first + r);
+    const __m512i key = gray_rank(pairs.kv == 27 ? pattern_bits(mask) : mask);
     _mm256_storeu_si256(reinterpret_cast<__m256i*>(keys + r), _mm512_cvtepi32_epi16(key));
   }
 }
@@ -113,30 +127,36 @@ void sort_window(const IndicePairsView& pairs, std::int64_t first, std::int32_t 
   for (std::int32_t r = count - 1; r >= 0; --r) s.order[--s.ends[s.keys[r]]] = r;
 }
 
-// Addresses of chunk `chunk` of the inputs that offset k gives a block, zeros where it gives none; the rows
-// that it gives one, as bits.
-std::uint32_t locate(const ImplicitGemmArgs& a, const Block& b, std::int32_t k, std::int32_t chunk,
-                     SlabRows& rows) {
+// Addresses of chunk `chunk` of the inputs that offset k gives a block, zeros where it gives none; whether it
+// gives any.
+bool locate(const ImplicitGemmArgs& a, const Block& b, std::int32_t k, std::int32_t chunk, SlabRows& rows) {
   const auto* in = static_cast<const std::int8_t*>(a.in) + std::int64_t{chunk} * kSlabBytes;
   const __m512i base = _mm512_set1_epi64(reinterpret_cast<std::int64_t>(in));
   const __m512i zeros = _mm512_set1_epi64(reinterpret_cast<std::int64_t>(kZeros));
   const __m512i stride = _mm512_set1_epi64(a.in_stride);
   const std::uint32_t exist = k < a.pairs.kv ? static_cast<std::uint32_t>(low_bits(b.rows)) : 0;
-  const std::int32_t* table = a.pairs.pair_fwd + k * a.pairs.pair_stride + b.first_row;
-  std::uint32_t any = 0;
-  for (std::int32_t r = 0; r < kBlockRows; r += 8) {
-    const auto lanes = static_cast<__mmask8>(exist >> r);
-    __m256i row = _mm256_setzero_si256();
-    if (b.order == nullptr) {
-      row = _mm256_maskz_loadu_epi32(lanes, table + r);
+  const std::int32_t* table = a.pairs.pair_fwd + k * a.pairs.pair_stride;
+  _mm_prefetch(table + b.ahead, _MM_HINT_T0);  // the offsets are too many streams for the machine to foresee
+  _mm_prefetch(table + b.ahead + 16, _MM_HINT_T0);
+  table += b.first_row;
+  const auto address = [&](__mmask8 present, __m256i row) __attribute__((always_inline)) {
+    return _mm512_mask_add_epi64(zeros, present, base, _mm512_mul_epu32(_mm512_cvtepu32_epi64(row), stride));
+  };
+  bool any = false;
+  for (std::int32_t r = 0; r < kBlockRows; r += 16) {
+    const auto lanes = static_cast<__mmask16>(exist >> r);
+    __m512i row = _mm512_setzero_si512();
+    if (b.order == kInOrder) {
+      row = _mm512_maskz_loadu_epi32(lanes, table + r);
     } else {
-      const __m256i local = _mm256_maskz_loadu_epi32(lanes, b.order + r);
-      row = _mm256_mmask_i32gather_epi32(row, lanes, local, table, 4);
+      const __m512i local = _mm512_maskz_loadu_epi32(lanes, b.order + r);
+      row = _mm512_mask_i32gather_epi32(row, lanes, local, table, 4);
     }
-    const __mmask8 present = _mm256_mask_cmpge_epi32_mask(lanes, row, _mm256_setzero_si256());
-    const __m512i offset = _mm512_mul_epu32(_mm512_cvtepu32_epi64(row), stride);
-    _mm512_store_si512(rows + r, _mm512_mask_add_epi64(zeros, present, base, offset));
-    any |= std::uint32_t{present} << r;
+    const __mmask16 present = _mm512_mask_cmpge_epi32_mask(lanes, row, _mm512_setzero_si512());
+    _mm512_store_si512(rows + r, address(static_cast<__mmask8>(present), _mm512_castsi512_si256(row)));
+    _mm512_store_si512(rows + r + 8,
+                       address(static_cast<__mmask8>(present >> 8), _mm512_extracti64x4_epi64(row, 1)));
+    any |= present != 0;
   }
   return any;
 }
@@ -147,38 +167,45 @@ std::int32_t list_steps(const ImplicitGemmArgs& a, SlabShape shape, const Block&
                         Scratch& s) {
   std::int32_t count = 0;
   for (std::int32_t step = 0; step < shape.steps; ++step) {
-    std::uint32_t any = 0;
+    bool any = false;
     for (std::int32_t j = 0; j < shape.share; ++j) {
       any |= locate(a, b, step * shape.share + j, chunk, s.rows[count * shape.share + j]);
     }
     s.steps[count] = step;
-    s.present[count] = any;
-    count += any != 0 ? 1 : 0;
+    count += any ? 1 : 0;
   }
   return count;
+}
+
+// Copies piece j of a slab's row: of the bytes in `lanes`.
+template <int kShare, bool kWhole>
+[[gnu::always_inline]] inline void copy_piece(const std::int8_t* x, __mmask64 lanes, int j,
+                                              std::int8_t* row) {
+  if constexpr (kShare == 1) {
+    _mm512_store_si512(row, kWhole ? _mm512_loadu_si512(x) : _mm512_maskz_loadu_epi8(lanes, x));
+  } else if constexpr (kShare == 2) {
+    _mm256_store_si256(reinterpret_cast<__m256i*>(row) + j,
+                       kWhole ? _mm256_loadu_si256(reinterpret_cast<const __m256i*>(x))
+                              : _mm256_maskz_loadu_epi8(static_cast<__mmask32>(lanes), x));
+  } else {
+    _mm_store_si128(reinterpret_cast<__m128i*>(row) + j,
+                    _mm_maskz_loadu_epi8(static_cast<__mmask16>(lanes), x));
+  }
 }
 
 // Copies 32 rows of a slab: kShare pieces a row of the bytes in `lanes`, from `from` on.
 template <int kShare, bool kWhole>
 [[gnu::always_inline]] inline void copy_slab(const SlabRows* rows, std::int32_t from, __mmask64 lanes,
                                              std::int8_t (*slab)[kSlabBytes]) {
-  unroll<kBlockRows>([&](auto r) __attribute__((always_inline)) {
-    if constexpr (kShare == 1) {
-      const std::int8_t* x = rows[0][r] + from;
-      _mm512_store_si512(slab[r], kWhole ? _mm512_loadu_si512(x) : _mm512_maskz_loadu_epi8(lanes, x));
-    } else if constexpr (kShare == 2) {
-      auto* to = reinterpret_cast<__m256i*>(slab[r]);
-      unroll<2>([&](auto j) __attribute__((always_inline)) {
-        const auto* x = rows[j][r];
-        _mm256_store_si256(to + j, kWhole ? _mm256_loadu_si256(reinterpret_cast<const __m256i*>(x))
-                                          : _mm256_maskz_loadu_epi8(static_cast<__mmask32>(lanes), x));
-      });
-    } else {
-      auto* to = reinterpret_cast<__m128i*>(slab[r]);
-      unroll<4>([&](auto j) __attribute__((always_inline)) {
-        _mm_store_si128(to + j, _mm_maskz_loadu_epi8(static_cast<__mmask16>(lanes), rows[j][r]));
-      });
-    }
+  unroll<kBlockRows / 2 * kShare>([&](auto i) __attribute__((always_inline)) {
+    constexpr int r = decltype(i)::value / kShare * 2;
+    constexpr int j = decltype(i)::value % kShare;
+    __m128i two = _mm_load_si128(reinterpret_cast<const __m128i*>(rows[j] + r));
+    if constexpr (kShare == 1) __asm__("" : "+x"(two));  // or the compiler loads one by one
+    const auto* x = reinterpret_cast<const std::int8_t*>(_mm_cvtsi128_si64(two));
+    const auto* y = reinterpret_cast<const std::int8_t*>(_mm_extract_epi64(two, 1));
+    copy_piece<kShare, kWhole>(x + from, lanes, j, slab[r]);
+    copy_piece<kShare, kWhole>(y + from, lanes, j, slab[r + 1]);
   });
 }
 
@@ -199,21 +226,18 @@ template <int kShare, bool kWhole>
   copy_slab<kShare, kWhole>(s.rows + step * kShare, chunk * kSlabBytes, lanes, s.slabs[turn]);
 }
 
-// Halves without any input are left out.
+// A half without any input is multiplied too: leaving it out costs a branch that is hard to guess.
 template <int kUnits>
-[[gnu::always_inline]] inline void multiply_slab(const std::int8_t* slab, std::uint32_t present,
-                                                 const std::int8_t* weights) {
+[[gnu::always_inline]] inline void multiply_slab(const std::int8_t* slab, const std::int8_t* weights) {
   _tile_loadd(6, weights, 64);
-  if constexpr (kUnits == 2) _tile_loadd(7, weights + kWeightTileBytes, 64);
-  if ((present & 0xFFFFU) != 0) {
-    _tile_loadd(4, slab, kSlabBytes);
-    _tile_dpbssd(0, 4, 6);
-    if constexpr (kUnits == 2) _tile_dpbssd(1, 4, 7);
-  }
-  if (present >> kHalfRows != 0) {
-    _tile_loadd(5, slab + kHalfRows * kSlabBytes, kSlabBytes);
-    _tile_dpbssd(2, 5, 6);
-    if constexpr (kUnits == 2) _tile_dpbssd(3, 5, 7);
+  _tile_loadd(4, slab, kSlabBytes);
+  _tile_dpbssd(0, 4, 6);
+  _tile_loadd(5, slab + kHalfRows * kSlabBytes, kSlabBytes);
+  _tile_dpbssd(2, 5, 6);
+  if constexpr (kUnits == 2) {
+    _tile_loadd(7, weights + kWeightTileBytes, 64);
+    _tile_dpbssd(1, 4, 7);
+    _tile_dpbssd(3, 5, 7);
   }
 }
 
@@ -241,7 +265,7 @@ void multiply(const Pass& p, bool start, UnitSums* sums, Scratch& s) {
       const std::int32_t next_step = more ? step : least(step + 1, p.steps - 1);
       fill<kShare, kWhole>(p, next_step, more ? chunk + 1 : 0, turn ^ 1, s);
       memory_fence();
-      multiply_slab<kUnits>(s.slabs[turn][0], s.present[step], weights);
+      multiply_slab<kUnits>(s.slabs[turn][0], weights);
       turn ^= 1;
     }
   }
@@ -265,13 +289,31 @@ void multiply(const Pass& p, bool start, UnitSums* sums, Scratch& s) {
   }
 }
 
-// `units` (at most 8) units of a block, from `first_unit` on.
+// Epilogue of the sums that wait.
+void finish_waiting(const ImplicitGemmArgs& a, Scratch& s) {
+  const WaitingSums& w = s.waiting;
+  memory_fence();
+  for (std::int32_t u = 0; w.block.rows > 0 && u < w.units; u += kMaxUnits) {
+    finish_units<SumsOf::kTableBlock>(
+        a,
+        FinishBlock<std::int32_t>{.acc = s.sums[u][0],
+                                  .order = w.block.order,
+                                  .first_row = w.block.first_row,
+                                  .rows = w.block.rows,
+                                  .channel = (w.first_unit + u) * kUnitChannels},
+        least(w.units - u, kMaxUnits));
+  }
+  s.waiting.block.rows = 0;
+}
+
+// Sums of `units` (at most 8) units of a block, from `first_unit` on; the epilogue of those before.
 void run_block(const ImplicitGemmArgs& a, SlabShape shape, const Block& b, std::int32_t first_unit,
                std::int32_t units, Scratch& s) {
   Pass pass{.shape = shape, .c_in = a.problem.c_in};
   for (; pass.first_chunk < shape.chunks; pass.first_chunk += kRangeChunks) {
     pass.chunks = least(shape.chunks - pass.first_chunk, kRangeChunks);
     pass.steps = list_steps(a, shape, b, pass.first_chunk, s);
+    finish_waiting(a, s);
     for (std::int32_t u = 0; u < units; u += kGroupUnits) {
       pass.weights = static_cast<const std::int8_t*>(a.weights) + group_weights(shape, first_unit + u);
       if (units - u >= 2) {
@@ -281,16 +323,7 @@ void run_block(const ImplicitGemmArgs& a, SlabShape shape, const Block& b, std::
       }
     }
   }
-  memory_fence();
-  for (std::int32_t u = 0; u < units; u += kMaxUnits) {
-    finish_block_sums(a,
-                      BlockSums{.acc = s.sums + u,
-                                .order = b.order,
-                                .first_row = b.first_row,
-                                .rows = b.rows,
-                                .channel = (first_unit + u) * kUnitChannels},
-                      least(units - u, kMaxUnits));
-  }
+  s.waiting = {.block = b, .first_unit = first_unit, .units = units};
 }
 
 }  // namespace
@@ -304,19 +337,21 @@ void amx_run(const ImplicitGemmArgs& args, RowRange rows, Exec) noexcept {
   _tile_loadconfig(&config);
   const SlabShape shape = slab_shape(args.problem.kv, args.problem.c_in);
   const std::int32_t units = num_units(args.problem.c_out);
-  const bool sorts = sorts_rows(shape, units);
+  const bool sorts = sorts_rows(shape, units) && has_keys(args.pairs);
   for (std::int64_t window = rows.begin; window < rows.end; window += kWindowRows) {
     const std::int64_t left = rows.end - window;
     const auto count = static_cast<std::int32_t>(left < kWindowRows ? left : kWindowRows);
     if (sorts) sort_window(args.pairs, window, count, scratch);
     for (std::int32_t r = 0; r < count; r += kBlockRows) {
       const Block block{.first_row = sorts ? window : window + r,
-                        .order = sorts ? scratch.order + r : nullptr,
-                        .rows = least(count - r, kBlockRows)};
+                        .order = sorts ? scratch.order + r : kInOrder,
+                        .rows = least(count - r, kBlockRows),
+                        .ahead = window + r + (sorts ? kWindowRows : kRowsAhead)};
       for (std::int32_t unit = 0; unit < units; unit += kSumUnits) {
         run_block(args, shape, block, unit, least(units - unit, kSumUnits), scratch);
       }
     }
+    finish_waiting(args, scratch);
   }
   _tile_release();
 }

@@ -214,7 +214,7 @@ struct Vnni {
     }
   }
   static void finish(const ImplicitGemmArgs& a, const FinishBlock<Sum>& block, std::int32_t units) {
-    finish_units<kSigned>(a, block, units);
+    finish_units<kSigned ? SumsOf::kBiasedTile : SumsOf::kTile>(a, block, units);
   }
 };
 

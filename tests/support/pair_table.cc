@@ -17,6 +17,14 @@ PairTable::PairTable(std::int32_t kv, std::int32_t n_in, const std::vector<std::
   for (std::int32_t k = 0; k < kv; ++k) {
     for (std::int32_t i = 0; i < num_out; ++i) pair_fwd_.push_back(at(i, k));
   }
+  view_.mask_words = (kv + 31) / 32;
+  mask_.resize(std::max<std::size_t>(static_cast<std::size_t>(num_out * view_.mask_words), 1));
+  for (std::int32_t i = 0; i < num_out; ++i) {
+    for (std::int32_t k = 0; k < kv; ++k) {
+      const auto word = static_cast<std::size_t>(i * view_.mask_words + k / 32);
+      if (at(i, k) >= 0) mask_[word] |= 1U << (k % 32);
+    }
+  }
   start_.push_back(0);
   for (std::int32_t t = 0; t < num_tiles; ++t) {
     const std::int32_t first = t * tile_rows;
@@ -38,6 +46,7 @@ PairTable::PairTable(std::int32_t kv, std::int32_t n_in, const std::vector<std::
   view_.out_capacity = num_out;
   view_.pair_stride = num_out;
   view_.pair_fwd = pair_fwd_.data();
+  view_.mask = mask_.data();
   view_.tiles = {tile_rows, num_tiles, start_.data(), in_rows_.data(), out_rows_.data()};
 }
 

@@ -8,7 +8,7 @@
 
 namespace voxgemm::test {
 
-/// Owns pair_fwd and the tile pairs derived from it; hands out the view that GEMM rows read.
+/// Owns pair_fwd, masks and the tile pairs derived from it; hands out the view that GEMM rows read.
 class PairTable {
  public:
   /// input_row [num_out][kv], -1 = none.
@@ -22,6 +22,7 @@ class PairTable {
 
  private:
   std::vector<std::int32_t> pair_fwd_;
+  std::vector<std::uint32_t> mask_;
   std::vector<std::int32_t> start_;
   std::vector<std::int32_t> in_rows_;
   std::vector<std::uint16_t> out_rows_;

@@ -97,7 +97,7 @@ std::vector<LayerRow> make_rows(const Engine& engine, const Samples& samples, co
     row.p90_us = percentile(samples.steps[s], 0.9);
     if (is_convolution(row)) {
       row.useful_macs = row.pairs * row.c_in * row.c_out;
-      row.issued_macs = issued_macs(row);
+      row.issued_macs = profile.issued_macs > 0 ? profile.issued_macs : issued_macs(row);
     }
     for (const LayerSqnr& layer : sqnr.layers) {
       if (!info.value.empty() && layer.name == info.value) row.sqnr_db = layer.sqnr_db;

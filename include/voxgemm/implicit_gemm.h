@@ -67,9 +67,12 @@ class VOXGEMM_API ImplicitGemm {
 
   /// Writes rows [0, num_out) of `out`; rows beyond are untouched. residual.data may be null iff the
   /// plan has none; it may alias `out`. On CUDA it enqueues on the context's stream and reads the counts
-  /// of `pairs` on the device. Status: kShape / kDType / kInvalidArgument (missing pair form) / kCapacity.
+  /// of `pairs` on the device. CPU rows that multiply absent pairs too (AMX) add the multiply-accumulates
+  /// they issue to `issued_macs`, when given; others leave it. Status: kShape / kDType / kInvalidArgument
+  /// (missing pair form) / kCapacity.
   Status run(Context& context, const IndicePairsView& pairs, const FeatureView& in,
-             const FeatureView& residual, const FeatureSpan& out, Workspace workspace) const noexcept;
+             const FeatureView& residual, const FeatureSpan& out, Workspace workspace,
+             std::int64_t* issued_macs = nullptr) const noexcept;
 
   struct Impl;
   [[nodiscard]] const Impl& impl() const noexcept { return *impl_; }

@@ -135,7 +135,8 @@ struct StepProfile {
   double microseconds = 0.0;
   std::int32_t n_in = 0;
   std::int32_t n_out = 0;
-  std::int64_t pairs = 0;  ///< (output, offset) entries of the map it used
+  std::int64_t pairs = 0;        ///< (output, offset) entries of the map it used
+  std::int64_t issued_macs = 0;  ///< of a row that multiplies absent pairs too; 0 = it does not, or not known
 };
 
 /// One named output of an engine.

@@ -64,6 +64,7 @@ struct alignas(64) Scratch {
   std::int8_t slabs[kSlabs][kBlockRows][kSlabBytes];
   UnitSums sums[kSumUnits];
   WaitingSums waiting{};
+  std::int64_t slabs_by_units = 0;                  // multiplied so far
   alignas(64) SlabRows rows[kMaxKernelVolume + 3];  // of each listed step, `share` side by side
   std::int32_t steps[kMaxKernelVolume];             // listed: those that some row of the block has
   std::int32_t order[kWindowRows];                  // rows of the window, sorted
@@ -313,6 +314,7 @@ void run_block(const ImplicitGemmArgs& a, SlabShape shape, const Block& b, std::
   for (; pass.first_chunk < shape.chunks; pass.first_chunk += kRangeChunks) {
     pass.chunks = least(shape.chunks - pass.first_chunk, kRangeChunks);
     pass.steps = list_steps(a, shape, b, pass.first_chunk, s);
+    s.slabs_by_units += std::int64_t{pass.steps} * pass.chunks * units;
     finish_waiting(a, s);
     for (std::int32_t u = 0; u < units; u += kGroupUnits) {
       pass.weights = static_cast<const std::int8_t*>(a.weights) + group_weights(shape, first_unit + u);
@@ -354,6 +356,9 @@ void amx_run(const ImplicitGemmArgs& args, RowRange rows, Exec) noexcept {
     finish_waiting(args, scratch);
   }
   _tile_release();
+  if (args.issued_macs == nullptr) return;
+  constexpr std::int64_t kMacs = std::int64_t{kBlockRows} * kUnitChannels * kSlabBytes;
+  __atomic_fetch_add(args.issued_macs, scratch.slabs_by_units * kMacs, __ATOMIC_RELAXED);
 }
 
 }  // namespace implicit_gemm

@@ -44,6 +44,8 @@ struct ImplicitGemmArgs {
   std::int64_t residual_stride = 0;
   void* out = nullptr;  // [num_out][out_stride]
   std::int64_t out_stride = 0;
+  // CPU rows that multiply absent pairs too add the multiply-accumulates they issue; null = nobody asks.
+  std::int64_t* issued_macs = nullptr;
 };
 
 /// Operands of a row's pass over the input, before its run.
@@ -53,7 +55,7 @@ struct ImplicitGemmPrepare {
   std::int64_t in_stride = 0;  // elements
   void* padded = nullptr;      // [n_in][padded_stride] copy with zeros beyond c_in; null = not wanted
   std::int64_t padded_stride = 0;
-  std::int32_t* row_sums = nullptr;  // [n_in] sum over c < c_in of in[j][c]; null = not wanted
+  std::int32_t* row_sums = nullptr;           // [n_in] sum over c < c_in of in[j][c]; null = not wanted
   const std::int32_t* device_n_in = nullptr;  // CUDA: the count, when it lives on the device
 };
 

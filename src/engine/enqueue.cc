@@ -76,8 +76,8 @@ class FrameViews {
 class StepRunner : public FrameViews {
  public:
   StepRunner(const Engine::Impl& engine, Context& context, const SparseTensorView& input,
-             std::span<const OutputBinding> outputs, Workspace workspace) noexcept
-      : FrameViews(engine, input, outputs, workspace), context_(context) {}
+             std::span<const OutputBinding> outputs, Workspace workspace, std::int64_t* issued_macs) noexcept
+      : FrameViews(engine, input, outputs, workspace), context_(context), issued_macs_(issued_macs) {}
 
   Status operator()(const PairsStep&) const noexcept {
     const bool counted = input_.device_num_voxels != nullptr;
@@ -105,7 +105,7 @@ class StepRunner : public FrameViews {
     FeatureView residual;
     if (step.residual >= 0) residual = span(step.residual);
     return plan.run(context_, step.inverse ? inverse(forward) : forward, span(step.in), residual,
-                    span(step.out), arena_.subspan(step.scratch, step.scratch_bytes));
+                    span(step.out), arena_.subspan(step.scratch, step.scratch_bytes), issued_macs_);
   }
 
   Status operator()(const AddStep& step) const noexcept {
@@ -174,6 +174,7 @@ class StepRunner : public FrameViews {
 
  private:
   Context& context_;
+  std::int64_t* issued_macs_;  ///< of the steps run, or null
 };
 
 constexpr const char* kWorkspaceBytes = "bytes of workspace";
@@ -284,18 +285,20 @@ Status Engine::enqueue(Context& context, const SparseTensorView& input,
   const CurrentDevice current(context);
   if (const Status s = check_call(engine, context, outputs, workspace, profile.size()); !s.ok()) return s;
   if (const Status s = check_input(engine, input); !s.ok()) return s;
-  const StepRunner frame(engine, context, input, outputs, workspace);
   const bool timed = engine.options.profile && !profile.empty() && engine.device.kind == DeviceKind::kCpu;
+  std::int64_t issued_macs = 0;
+  const StepRunner frame(engine, context, input, outputs, workspace, timed ? &issued_macs : nullptr);
   Status overflow;
   StepClock clock;
   for (std::size_t i = 0; i < engine.steps.size(); ++i) {
     const auto step = static_cast<std::int32_t>(i);
     const nvtx::Range range(engine.infos[i].name.c_str());
     if (observer != nullptr) observer->step_begin(context, step);
+    issued_macs = 0;
     if (timed) clock.start();
     Status status = std::visit(frame, engine.steps[i]);
     if (timed) {
-      profile[i] = {.microseconds = clock.lap()};
+      profile[i] = {.microseconds = clock.lap(), .issued_macs = issued_macs};
       count_step(engine, i, frame, profile[i]);
     }
     if (observer != nullptr) observer->step_end(context, step);

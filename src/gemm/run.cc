@@ -193,8 +193,8 @@ std::size_t ImplicitGemm::workspace_bytes(std::int32_t max_in, std::int32_t) con
 }
 
 Status ImplicitGemm::run(Context& context, const IndicePairsView& pairs, const FeatureView& in,
-                         const FeatureView& residual, const FeatureSpan& out,
-                         Workspace workspace) const noexcept {
+                         const FeatureView& residual, const FeatureSpan& out, Workspace workspace,
+                         std::int64_t* issued_macs) const noexcept {
   const Impl& plan = *impl_;
   if (Status s = check_operands(plan, pairs, in, residual, out); !s.ok()) return s;
   if (pairs.num_out == 0) return {};
@@ -206,6 +206,7 @@ Status ImplicitGemm::run(Context& context, const IndicePairsView& pairs, const F
   }
   ImplicitGemmArgs args = make_args(plan, pairs, in, residual, out);
   if (Status s = prepare_input(context, plan, workspace, exec, args); !s.ok()) return s;
+  args.issued_macs = issued_macs;
   if (plan.device.kind == DeviceKind::kCuda) {
     plan.kernel->run(args, {0, pairs.num_out}, exec);
   } else if ((plan.kernel->forms & kTilePairs) != 0) {

@@ -45,12 +45,12 @@ std::vector<T> unpadded(const std::vector<T>& wide, std::int64_t channels, std::
 
 template <typename In, typename Out>
 std::vector<Out> run_typed(const LayerCase& c, const IndicePairsView& pairs, const RunOptions& o,
-                           std::string& kernel, const std::vector<In>& features,
-                           const std::vector<In>& weights, const std::vector<Out>& residual) {
+                           LayerOutput& made, const std::vector<In>& features, const std::vector<In>& weights,
+                           const std::vector<Out>& residual) {
   const ImplicitGemmDesc& d = c.desc;
   Context context({.threads = o.threads, .kernels = {.force = o.force}});
   const ImplicitGemm plan(context, d, std::span<const In>(weights), c.epilogue);
-  kernel = plan.kernel_name();
+  made.kernel = plan.kernel_name();
   const std::int64_t in_stride = d.c_in + o.in_padding;
   const std::int64_t out_stride = d.c_out + o.out_padding;
   const std::vector<In> in = padded(features, d.c_in, in_stride, In{77});
@@ -63,8 +63,8 @@ std::vector<Out> run_typed(const LayerCase& c, const IndicePairsView& pairs, con
   FeatureView res_view{};
   if (d.has_residual) res_view = {res.data(), d.out_dtype, pairs.num_out, d.c_out, out_stride};
   if (o.residual_in_place) res_view.data = out.data();
-  const Status status =
-      plan.run(context, pairs, in_view, res_view, out_view, {workspace.data(), workspace.bytes()});
+  const Status status = plan.run(context, pairs, in_view, res_view, out_view,
+                                 {workspace.data(), workspace.bytes()}, &made.issued_macs);
   EXPECT_TRUE(status.ok()) << to_string(status);
   return unpadded(out, d.c_out, out_stride, Out{55});
 }
@@ -110,11 +110,11 @@ void fill_random(LayerCase& c, std::int32_t n_in, std::int32_t num_out, std::uin
 LayerOutput run_layer(const LayerCase& c, const IndicePairsView& pairs, const RunOptions& options) {
   LayerOutput out;
   if (c.desc.in_dtype != DType::kInt8) {
-    out.f32 = run_typed(c, pairs, options, out.kernel, c.features_f32, c.weights_f32, c.residual_f32);
+    out.f32 = run_typed(c, pairs, options, out, c.features_f32, c.weights_f32, c.residual_f32);
   } else if (c.desc.out_dtype == DType::kInt8) {
-    out.int8 = run_typed(c, pairs, options, out.kernel, c.features, c.weights, c.residual);
+    out.int8 = run_typed(c, pairs, options, out, c.features, c.weights, c.residual);
   } else {
-    out.f32 = run_typed(c, pairs, options, out.kernel, c.features, c.weights, c.residual_f32);
+    out.f32 = run_typed(c, pairs, options, out, c.features, c.weights, c.residual_f32);
   }
   return out;
 }

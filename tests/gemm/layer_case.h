@@ -33,6 +33,7 @@ struct LayerOutput {
   std::string kernel;
   std::vector<std::int8_t> int8;
   std::vector<float> f32;
+  std::int64_t issued_macs = 0;  ///< as run() counted them
 };
 
 struct RunOptions {

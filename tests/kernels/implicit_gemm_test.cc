@@ -1,8 +1,8 @@
 // Proves: every CPU row of the implicit-GEMM table equals the scalar row bit for bit (float32 rows too: one
 // order of sums), over channel counts at, below and above every block edge, kernel volumes, row counts at
 // tile edges, signs, residuals, activations, output types, scale forms, strides, tile sizes, thread counts
-// and in-place residuals; and that the row that was forced is the row that ran. Rows that this machine cannot
-// run are skipped by name.
+// and in-place residuals; that the row that was forced is the row that ran; and what a row counts as issued.
+// Rows that this machine cannot run are skipped by name.
 #include "kernels/implicit_gemm/implicit_gemm.h"
 
 #include <gtest/gtest.h>
@@ -140,6 +140,23 @@ TEST_P(ImplicitGemmRow, ListLengths) {
       if (HasFatalFailure()) return;
     }
   }
+}
+
+// A row that multiplies absent pairs too issues what is useful when all are present, and a whole block for a
+// single pair. Rows that work on pairs count nothing.
+TEST_P(ImplicitGemmRow, CountsMacsOfAbsentPairs) {
+  constexpr std::int32_t kRows = 64;
+  LayerCase c{.desc = desc(27, 64, 64)};
+  fill_random(c, kRows, kRows, 1);
+  const auto issued = [&](double density) {
+    std::vector<std::int32_t> input_row = random_input_rows(27, kRows, kRows, density, 1);
+    if (density == 0.0) input_row[27 * 40 + 5] = 7;  // one pair, of row 40
+    const PairTable pairs(27, kRows, input_row, kRows);
+    return run_layer(c, pairs.view(), {.force = std::string(row().name)}).issued_macs;
+  };
+  const bool counts = row().isa == Isa::kAmxInt8;
+  EXPECT_EQ(issued(1.0), counts ? std::int64_t{kRows} * 27 * 64 * 64 : 0);
+  EXPECT_EQ(issued(0.0), counts ? 32 * 64 * 64 : 0);
 }
 
 TEST_P(ImplicitGemmRow, OutputsActivationsResiduals) {

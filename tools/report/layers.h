@@ -52,8 +52,8 @@ nlohmann::json totals_json(const TimeTotals& totals);
 
 /// MACs that a kernel row issues for `useful` ones. CPU vector rows take exactly the pairs there are, but
 /// round channels up: c_out to vectors of 16, c_in to the depth in their name
-/// ("<isa>_<rows>x<channels>x<depth>"). 0 for rows that pad pairs too (AMX and CUDA tiles), which these
-/// figures cannot tell.
+/// ("<isa>_<rows>x<channels>x<depth>"). 0 for rows that pad pairs too (CUDA tiles, and AMX, which counts for
+/// itself: StepProfile::issued_macs), which these figures cannot tell.
 std::int64_t issued_macs(const LayerRow& row);
 
 /// True for the kinds that multiply: their time counts as GEMM.

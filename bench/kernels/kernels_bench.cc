@@ -34,7 +34,7 @@ const std::vector<BenchLayer>& layers_of(const std::string& network, const std::
   auto& layers = cache[network + "/" + scene];
   if (layers.empty()) {
     Context context({.threads = 1});
-    layers = build_layers(context, network, scene, kPairTable | kTilePairs);
+    layers = build_layers(context, network, scene, kPairTable | kTilePairs | kBlockPairs);
   }
   return layers;
 }

@@ -58,7 +58,7 @@ class VOXGEMM_API ImplicitGemm {
   [[nodiscard]] const std::vector<RefusedKernel>& refused() const noexcept;
   /// Chosen row, its tile, packed bytes, and each better row with the reason it was refused.
   [[nodiscard]] std::string describe() const;
-  /// Pair forms that run() reads.
+  /// Pair forms that run() reads; without kBlockPairs it runs too, slower.
   [[nodiscard]] PairForms pair_forms() const noexcept;
   /// Row stride (elements) that spares run() a copy of the input: c_in rounded up as the row likes it.
   [[nodiscard]] std::int64_t preferred_in_stride() const noexcept;

@@ -62,6 +62,7 @@ enum PairForm : std::uint32_t {
   kPairBackward = 2U,///< pair_bwd (what an inverse convolution needs)
   kTilePairs = 4U,   ///< compacted pairs per output tile and offset (CPU GEMM rows)
   kTilePairsBackward = 8U,  ///< the same for the inverse direction
+  kBlockPairs = 16U,  ///< CPU: blocks of like rows (AMX GEMM rows); brings kPairTable
 };
 using PairForms = std::uint32_t;
 
@@ -81,6 +82,19 @@ struct TilePairsView {
   const std::int32_t* start = nullptr;     ///< [num_tiles * kv + 1]
   const std::int32_t* in_rows = nullptr;   ///< [pairs] input row
   const std::uint16_t* out_rows = nullptr; ///< [pairs] output row - t*tile_rows
+};
+
+inline constexpr std::int32_t kPairBlockRows = 32;
+
+/// The pair table in blocks of 32 output rows that have like neighbours, for GEMM rows that multiply whole blocks
+/// and skip the offsets that none of them has. Block b has the output rows order[32b, 32b + 32), as many as there
+/// are. Its step i < num_steps[b] is the offset k = offsets[b*kv + i], ascending, with the input rows
+///   in_rows[(b*kv + i)*32 + r] = pair_fwd[k][order[32b + r]], -1 past the last row.
+struct BlockPairsView {
+  const std::int32_t* order = nullptr;      ///< [num_out] every output row once
+  const std::int32_t* num_steps = nullptr;  ///< [ceil(num_out / 32)]
+  const std::int32_t* offsets = nullptr;    ///< [blocks * kv]
+  const std::int32_t* in_rows = nullptr;    ///< [blocks * kv * 32]
 };
 
 /// Borrowed kernel map of one layer, device-agnostic. Members of forms not asked for are null.
@@ -104,11 +118,12 @@ struct IndicePairsView {
   std::int32_t tile_mask_rows = 0;
   TilePairsView tiles{};
   TilePairsView tiles_bwd{};
+  BlockPairsView blocks{};
   const std::int32_t* out_indices = nullptr;  ///< [num_out][1+ndim]; the input's own for kSubm
 };
 
 /// The same map seen from the other side, same offset order: what an inverse convolution runs on.
-/// n_in and num_out swap, pair_bwd becomes pair_fwd; masks are absent.
+/// n_in and num_out swap, pair_bwd becomes pair_fwd; masks and blocks are absent.
 /// Throws kInvalidArgument when the backward forms were not built.
 VOXGEMM_API IndicePairsView inverse(const IndicePairsView& pairs);
 

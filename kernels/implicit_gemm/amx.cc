@@ -8,7 +8,8 @@
 // cache. What the loop of wide inputs has too many of is loads, so addresses are loaded two at a time. The
 // epilogue of a block waits for the list of the next: it would stall on sums that are still being stored.
 //
-// Wide layers sort the rows of a window by the neighbours they have, so that blocks skip more offsets.
+// Pair blocks, where the map has them, bring the lists and rows with like neighbours, so that blocks skip
+// more offsets.
 #include <immintrin.h>
 
 #include "kernels/implicit_gemm/amx_layout.h"
@@ -21,13 +22,11 @@ namespace {
 
 constexpr std::int32_t kHalfRows = 16;  // rows of a tile register
 constexpr std::int32_t kBlockRows = kTableBlockRows;
-constexpr std::int32_t kSlabs = 2;          // one multiplied, one being filled
-constexpr std::int32_t kSumUnits = 8;       // units whose sums are kept; wider layers list their steps again
-constexpr std::int32_t kRangeChunks = 16;   // chunks that the zeros of an absent row reach for
-constexpr std::int32_t kWindowRows = 1024;  // rows sorted together
-constexpr std::int32_t kRowsAhead = 64;     // how far ahead the map is fetched in the order of the rows
-constexpr std::int32_t kKeyBits = 10;
-constexpr std::int32_t kKeys = 1 << kKeyBits;
+static_assert(kBlockRows == kPairBlockRows);
+constexpr std::int32_t kSlabs = 2;         // one multiplied, one being filled
+constexpr std::int32_t kSumUnits = 8;      // units whose sums are kept; wider layers list their steps again
+constexpr std::int32_t kRangeChunks = 16;  // chunks that the zeros of an absent row reach for
+constexpr std::int32_t kRowsAhead = 64;    // how far ahead the table is fetched
 
 alignas(64) constexpr std::int8_t kZeros[kRangeChunks * kSlabBytes] = {};
 alignas(64) constexpr std::int32_t kInOrder[kBlockRows] = {0,  1,  2,  3,  4,  5,  6,  7,  8,  9,  10,
@@ -50,7 +49,7 @@ struct Block {
   std::int64_t first_row = 0;
   const std::int32_t* order = kInOrder;
   std::int32_t rows = 0;
-  std::int64_t ahead = 0;  // first of the rows whose part of the map is to be fetched meanwhile
+  std::int64_t number = -1;  // among the pair blocks; -1 = of the table
 };
 
 /// Sums of `units` units of a block, from `first_unit` on, that wait for their epilogue; no rows = none.
@@ -67,9 +66,6 @@ struct alignas(64) Scratch {
   std::int64_t slabs_by_units = 0;                  // multiplied so far
   alignas(64) SlabRows rows[kMaxKernelVolume + 3];  // of each listed step, `share` side by side
   std::int32_t steps[kMaxKernelVolume];             // listed: those that some row of the block has
-  std::int32_t order[kWindowRows];                  // rows of the window, sorted
-  std::uint16_t keys[kWindowRows];
-  std::uint16_t ends[kKeys];
 };
 
 // The tile intrinsics do not tell the compiler what memory they read: stores before must be done, loads after
@@ -78,99 +74,62 @@ inline void memory_fence() { __asm__ volatile("" ::: "memory"); }
 
 inline std::int32_t least(std::int32_t a, std::int32_t b) { return a < b ? a : b; }
 
-// Gray code to rank, so that neighbouring keys differ in few bits.
-inline __m512i gray_rank(__m512i key) {
-  key = _mm512_xor_si512(key, _mm512_srli_epi32(key, 8));
-  key = _mm512_xor_si512(key, _mm512_srli_epi32(key, 4));
-  key = _mm512_xor_si512(key, _mm512_srli_epi32(key, 2));
-  return _mm512_xor_si512(key, _mm512_srli_epi32(key, 1));
-}
-
-// Of masks of 3x3x3 offsets: which of the eight columns around the site have a neighbour, and whether any
-// lies below or above.
-inline __m512i pattern_bits(__m512i mask) {
-  const __m512i nine = _mm512_set1_epi32(0x1FF);
-  const __m512i below = _mm512_and_si512(mask, nine);
-  const __m512i middle = _mm512_and_si512(_mm512_srli_epi32(mask, 9), nine);
-  const __m512i above = _mm512_and_si512(_mm512_srli_epi32(mask, 18), nine);
-  const __m512i columns = _mm512_or_si512(_mm512_or_si512(below, middle), above);
-  __m512i key = _mm512_and_si512(columns, _mm512_set1_epi32(0xF));
-  key = _mm512_or_si512(key, _mm512_and_si512(_mm512_srli_epi32(columns, 1), _mm512_set1_epi32(0xF0)));
-  key = _mm512_mask_or_epi32(key, _mm512_test_epi32_mask(below, below), key, _mm512_set1_epi32(0x100));
-  return _mm512_mask_or_epi32(key, _mm512_test_epi32_mask(above, above), key, _mm512_set1_epi32(0x200));
-}
-
-// Masks of these offsets fit a key.
-bool has_keys(const IndicePairsView& pairs) {
-  return pairs.mask != nullptr && (pairs.kv == 27 || pairs.kv <= kKeyBits);
-}
-
-// Sort keys of `count` rows from `first` on.
-void find_keys(const IndicePairsView& pairs, std::int64_t first, std::int32_t count, std::uint16_t* keys) {
-  for (std::int32_t r = 0; r < count; r += 16) {
-    const auto lanes = static_cast<__mmask16>(low_bits(count - r));
-    const __m512i mask = _mm512_maskz_loadu_epi32(lanes, pairs.mask + first + r);
-    const __m512i key = gray_rank(pairs.kv == 27 ? pattern_bits(mask) : mask);
-    _mm256_storeu_si256(reinterpret_cast<__m256i*>(keys + r), _mm512_cvtepi32_epi16(key));
-  }
-}
-
-// order[0, count) = the rows of the window by ascending key, equal keys in the order of the rows.
-void sort_window(const IndicePairsView& pairs, std::int64_t first, std::int32_t count, Scratch& s) {
-  find_keys(pairs, first, count, s.keys);
-  __builtin_memset(s.ends, 0, sizeof(s.ends));
-  for (std::int32_t r = 0; r < count; ++r) ++s.ends[s.keys[r]];
-  std::uint32_t end = 0;
-  for (std::uint16_t& bucket : s.ends) {
-    end += bucket;
-    bucket = static_cast<std::uint16_t>(end);
-  }
-  for (std::int32_t r = count - 1; r >= 0; --r) s.order[--s.ends[s.keys[r]]] = r;
-}
-
-// Addresses of chunk `chunk` of the inputs that offset k gives a block, zeros where it gives none; whether it
-// gives any.
-bool locate(const ImplicitGemmArgs& a, const Block& b, std::int32_t k, std::int32_t chunk, SlabRows& rows) {
-  const auto* in = static_cast<const std::int8_t*>(a.in) + std::int64_t{chunk} * kSlabBytes;
+// Where 16 rows of `in` begin, zeros where a row is negative.
+[[gnu::always_inline]] inline void store_addresses(const ImplicitGemmArgs& a, const std::int8_t* in,
+                                                   __m512i row, const std::int8_t** to) {
   const __m512i base = _mm512_set1_epi64(reinterpret_cast<std::int64_t>(in));
   const __m512i zeros = _mm512_set1_epi64(reinterpret_cast<std::int64_t>(kZeros));
   const __m512i stride = _mm512_set1_epi64(a.in_stride);
-  const std::uint32_t exist = k < a.pairs.kv ? static_cast<std::uint32_t>(low_bits(b.rows)) : 0;
-  const std::int32_t* table = a.pairs.pair_fwd + k * a.pairs.pair_stride;
-  _mm_prefetch(table + b.ahead, _MM_HINT_T0);  // the offsets are too many streams for the machine to foresee
-  _mm_prefetch(table + b.ahead + 16, _MM_HINT_T0);
-  table += b.first_row;
-  const auto address = [&](__mmask8 present, __m256i row) __attribute__((always_inline)) {
-    return _mm512_mask_add_epi64(zeros, present, base, _mm512_mul_epu32(_mm512_cvtepu32_epi64(row), stride));
+  const __mmask16 present = _mm512_cmpge_epi32_mask(row, _mm512_setzero_si512());
+  const auto address = [&](__mmask8 lanes, __m256i half) __attribute__((always_inline)) {
+    return _mm512_mask_add_epi64(zeros, lanes, base, _mm512_mul_epu32(_mm512_cvtepu32_epi64(half), stride));
   };
+  _mm512_store_si512(to, address(static_cast<__mmask8>(present), _mm512_castsi512_si256(row)));
+  _mm512_store_si512(to + 8, address(static_cast<__mmask8>(present >> 8), _mm512_extracti64x4_epi64(row, 1)));
+}
+
+// Addresses of the inputs that offset k of the table gives a block; whether it gives any.
+bool locate(const ImplicitGemmArgs& a, const Block& b, std::int32_t k, const std::int8_t* in,
+            SlabRows& rows) {
+  const __m512i none = _mm512_set1_epi32(-1);
+  const std::uint32_t exist = k < a.pairs.kv ? static_cast<std::uint32_t>(low_bits(b.rows)) : 0;
+  const std::int32_t* table = a.pairs.pair_fwd + k * a.pairs.pair_stride + b.first_row;
+  _mm_prefetch(table + kRowsAhead, _MM_HINT_T0);  // too many streams for the machine to foresee
+  _mm_prefetch(table + kRowsAhead + 16, _MM_HINT_T0);
   bool any = false;
   for (std::int32_t r = 0; r < kBlockRows; r += 16) {
-    const auto lanes = static_cast<__mmask16>(exist >> r);
-    __m512i row = _mm512_setzero_si512();
-    if (b.order == kInOrder) {
-      row = _mm512_maskz_loadu_epi32(lanes, table + r);
-    } else {
-      const __m512i local = _mm512_maskz_loadu_epi32(lanes, b.order + r);
-      row = _mm512_mask_i32gather_epi32(row, lanes, local, table, 4);
-    }
-    const __mmask16 present = _mm512_mask_cmpge_epi32_mask(lanes, row, _mm512_setzero_si512());
-    _mm512_store_si512(rows + r, address(static_cast<__mmask8>(present), _mm512_castsi512_si256(row)));
-    _mm512_store_si512(rows + r + 8,
-                       address(static_cast<__mmask8>(present >> 8), _mm512_extracti64x4_epi64(row, 1)));
-    any |= present != 0;
+    const __m512i row = _mm512_mask_loadu_epi32(none, static_cast<__mmask16>(exist >> r), table + r);
+    store_addresses(a, in, row, rows + r);
+    any |= _mm512_movepi32_mask(row) != 0xFFFFU;
   }
   return any;
+}
+
+// The steps of a block as the map lists them.
+std::int32_t read_steps(const ImplicitGemmArgs& a, const Block& b, const std::int8_t* in, Scratch& s) {
+  const BlockPairsView& blocks = a.pairs.blocks;
+  const std::int32_t count = blocks.num_steps[b.number];
+  const std::int64_t first = b.number * a.pairs.kv;
+  for (std::int32_t i = 0; i < count; ++i) {
+    const std::int32_t* const rows = blocks.in_rows + (first + i) * kBlockRows;
+    store_addresses(a, in, _mm512_loadu_si512(rows), s.rows[i]);
+    store_addresses(a, in, _mm512_loadu_si512(rows + 16), s.rows[i] + 16);
+    s.steps[i] = blocks.offsets[first + i];
+  }
+  return count;
 }
 
 // Lists the steps that some row of the block has, with the addresses of their inputs from `chunk` on. The
 // next place in the list is written in any case: no branch guesses.
 std::int32_t list_steps(const ImplicitGemmArgs& a, SlabShape shape, const Block& b, std::int32_t chunk,
                         Scratch& s) {
+  const auto* in = static_cast<const std::int8_t*>(a.in) + std::int64_t{chunk} * kSlabBytes;
+  if (b.number >= 0) return read_steps(a, b, in, s);
   std::int32_t count = 0;
   for (std::int32_t step = 0; step < shape.steps; ++step) {
     bool any = false;
     for (std::int32_t j = 0; j < shape.share; ++j) {
-      any |= locate(a, b, step * shape.share + j, chunk, s.rows[count * shape.share + j]);
+      any |= locate(a, b, step * shape.share + j, in, s.rows[count * shape.share + j]);
     }
     s.steps[count] = step;
     count += any ? 1 : 0;
@@ -339,22 +298,20 @@ void amx_run(const ImplicitGemmArgs& args, RowRange rows, Exec) noexcept {
   _tile_loadconfig(&config);
   const SlabShape shape = slab_shape(args.problem.kv, args.problem.c_in);
   const std::int32_t units = num_units(args.problem.c_out);
-  const bool sorts = sorts_rows(shape, units) && has_keys(args.pairs);
-  for (std::int64_t window = rows.begin; window < rows.end; window += kWindowRows) {
-    const std::int64_t left = rows.end - window;
-    const auto count = static_cast<std::int32_t>(left < kWindowRows ? left : kWindowRows);
-    if (sorts) sort_window(args.pairs, window, count, scratch);
-    for (std::int32_t r = 0; r < count; r += kBlockRows) {
-      const Block block{.first_row = sorts ? window : window + r,
-                        .order = sorts ? scratch.order + r : kInOrder,
-                        .rows = least(count - r, kBlockRows),
-                        .ahead = window + r + (sorts ? kWindowRows : kRowsAhead)};
-      for (std::int32_t unit = 0; unit < units; unit += kSumUnits) {
-        run_block(args, shape, block, unit, least(units - unit, kSumUnits), scratch);
-      }
+  const bool listed = blocks_pay(shape) && args.pairs.blocks.order != nullptr;
+  for (std::int64_t row = rows.begin; row < rows.end; row += kBlockRows) {
+    const std::int64_t left = rows.end - row;
+    Block block{.first_row = row, .rows = static_cast<std::int32_t>(left < kBlockRows ? left : kBlockRows)};
+    if (listed) {
+      block.first_row = 0;
+      block.order = args.pairs.blocks.order + row;
+      block.number = row / kBlockRows;
     }
-    finish_waiting(args, scratch);
+    for (std::int32_t unit = 0; unit < units; unit += kSumUnits) {
+      run_block(args, shape, block, unit, least(units - unit, kSumUnits), scratch);
+    }
   }
+  finish_waiting(args, scratch);
   _tile_release();
   if (args.issued_macs == nullptr) return;
   constexpr std::int64_t kMacs = std::int64_t{kBlockRows} * kUnitChannels * kSlabBytes;

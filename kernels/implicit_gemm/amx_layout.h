@@ -31,9 +31,9 @@ constexpr std::int32_t group_units(std::int32_t unit, std::int32_t units) {
   return units - unit < kGroupUnits ? units - unit : kGroupUnits;
 }
 
-/// Whether the rows of a layer are worth sorting by their neighbours: the multiplies of a row that skipped
-/// offsets spare against the cost of the sort.
-constexpr bool sorts_rows(SlabShape s, std::int32_t units) { return s.chunks * units >= 8; }
+/// Whether a layer is worth pair blocks, which list single offsets: what skipped offsets spare against making
+/// the blocks.
+constexpr bool blocks_pay(SlabShape s) { return s.share == 1 && s.steps >= 9; }
 
 /// First byte of the weights of the group that starts at unit `unit` (even):
 /// [group][steps][chunks][units of the group][16 steps of 4 channels][16 output channels][4].

@@ -47,6 +47,8 @@ void bytes4_pack(const ImplicitGemmProblem& p, const void* krsc, void* packed) {
   pack<std::int8_t, std::int8_t>(p, kBytes4, krsc, packed, [](int w) { return w; });
 }
 
+bool amx_reads_blocks(const ImplicitGemmProblem& p) { return blocks_pay(slab_shape(p.kv, p.c_in)); }
+
 std::size_t amx_packed_bytes(const ImplicitGemmProblem& p) {
   return static_cast<std::size_t>(group_weights(slab_shape(p.kv, p.c_in), num_units(p.c_out)));
 }

@@ -27,6 +27,7 @@ void avx512vnni_u8_run(const ImplicitGemmArgs& args, RowRange tiles, Exec exec) 
 void avx512vnni_prepare(const ImplicitGemmPrepare& args, RowRange rows, Exec exec) noexcept;
 
 // amx.cc; the layout of amx_layout.h, packed in pack.cc
+bool amx_reads_blocks(const ImplicitGemmProblem& problem);
 std::size_t amx_packed_bytes(const ImplicitGemmProblem& problem);
 void amx_pack(const ImplicitGemmProblem& problem, const void* krsc, void* packed);
 void amx_run(const ImplicitGemmArgs& args, RowRange rows, Exec exec) noexcept;

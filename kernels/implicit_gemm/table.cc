@@ -38,6 +38,7 @@ constexpr std::array kRows{
                        .isa = Isa::kAmxInt8,
                        .tile = {32, 32, 64},
                        .forms = kPairTable,
+                       .reads_blocks = implicit_gemm::amx_reads_blocks,
                        .rejects = needs_wide_int8,
                        .packed_bytes = implicit_gemm::amx_packed_bytes,
                        .pack = implicit_gemm::amx_pack,

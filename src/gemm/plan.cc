@@ -201,7 +201,11 @@ ImplicitGemm& ImplicitGemm::operator=(ImplicitGemm&&) noexcept = default;
 const ImplicitGemmDesc& ImplicitGemm::desc() const noexcept { return impl_->desc; }
 const std::string& ImplicitGemm::kernel_name() const noexcept { return impl_->kernel_name; }
 const std::vector<RefusedKernel>& ImplicitGemm::refused() const noexcept { return impl_->refused; }
-PairForms ImplicitGemm::pair_forms() const noexcept { return impl_->kernel->forms; }
+PairForms ImplicitGemm::pair_forms() const noexcept {
+  const ImplicitGemmKernel& row = *impl_->kernel;
+  const bool blocks = row.reads_blocks != nullptr && row.reads_blocks(impl_->problem);
+  return blocks ? row.forms | kBlockPairs : row.forms;
+}
 std::int64_t ImplicitGemm::preferred_in_stride() const noexcept { return impl_->copy_stride(); }
 
 std::string ImplicitGemm::describe() const {

@@ -132,6 +132,7 @@ IndicePairsView CpuPairBackend::map_view(std::int32_t index, Workspace workspace
   };
   view.tiles = tiles_view(m.tiles, out.n);
   view.tiles_bwd = tiles_view(m.tiles_bwd, in.n);
+  view.blocks = {m.blocks.order, m.blocks.num_steps, m.blocks.offsets, m.blocks.in_rows};
   view.out_indices = out.indices;
   return view;
 }

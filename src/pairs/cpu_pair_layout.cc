@@ -5,6 +5,8 @@
 #include <limits>
 #include <utility>
 
+#include "core/pick_kernel.h"
+
 namespace voxgemm::cpu_pairs {
 namespace {
 
@@ -177,6 +179,7 @@ void CpuPairLayout::choose_map(const Context& context, const MapPlan& plan) {
   };
   select(map.forward, out, in);
   select(map.backward, in, out);
+  map.blocks_kernel = pick_kernel(context, pair_blocks_kernels());
   maps_.push_back(std::move(map));
 }
 
@@ -239,6 +242,13 @@ MapMemory CpuPairLayout::carve_map(Carver& carver, const MapChoice& map) const n
   if ((forms & kPairBackward) != 0)
     m.pair_bwd = carver.take<std::int32_t>(map.kv * stride_of(map.in_capacity));
   if ((forms & kTilePairs) != 0) carve_tiles(m.tiles, map.out_capacity, map.forward.max_pairs);
+  if ((forms & kBlockPairs) != 0) {
+    const std::int64_t blocks = tiles_of(map.out_capacity, kPairBlockRows);
+    m.blocks.order = carver.take<std::int32_t>(map.out_capacity);
+    m.blocks.num_steps = carver.take<std::int32_t>(blocks);
+    m.blocks.offsets = carver.take<std::int32_t>(blocks * map.kv);
+    m.blocks.in_rows = carver.take<std::int32_t>(blocks * map.kv * kPairBlockRows);
+  }
   if ((forms & kTilePairsBackward) != 0) carve_tiles(m.tiles_bwd, map.in_capacity, map.backward.max_pairs);
   return m;
 }

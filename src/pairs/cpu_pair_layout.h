@@ -12,6 +12,7 @@
 
 #include "core/context_impl.h"
 #include "kernels/coord_index/coord_index.h"
+#include "kernels/pair_blocks/pair_blocks.h"
 #include "kernels/pairs/pairs.h"
 #include "pairs/cpu_pair_backend.h"
 #include "pairs/pair_backend.h"
@@ -64,6 +65,13 @@ struct TileMemory {
   std::uint16_t* out_rows = nullptr;
 };
 
+struct BlockMemory {
+  std::int32_t* order = nullptr;
+  std::int32_t* num_steps = nullptr;
+  std::int32_t* offsets = nullptr;
+  std::int32_t* in_rows = nullptr;
+};
+
 struct MapMemory {
   std::int32_t* pair_fwd = nullptr;
   std::int32_t* pair_bwd = nullptr;
@@ -72,6 +80,7 @@ struct MapMemory {
   std::int32_t* sort_scratch = nullptr;
   TileMemory tiles{};
   TileMemory tiles_bwd{};
+  BlockMemory blocks{};
 };
 
 struct LevelChoice {
@@ -106,6 +115,7 @@ struct MapChoice {
   std::int32_t out_capacity = 0;
   Direction forward{};
   Direction backward{};
+  const PairBlocksKernel* blocks_kernel = nullptr;
 };
 
 inline std::int64_t bitmap_words(const KeyGrid& grid) { return (num_keys(grid) + 63) / 64; }

@@ -10,9 +10,10 @@
 namespace voxgemm::cpu_pairs {
 namespace {
 
-constexpr std::int64_t kTableRows = 2048;   // rows of a unit of a table
-constexpr std::int64_t kSlabUnit = 4;       // slabs of a unit
-constexpr std::int32_t kSpins = 256;        // looks at a value before a thread sleeps
+constexpr std::int64_t kTableRows = 2048;          // rows of a unit of a table
+static_assert(kTableRows % kPairWindowRows == 0);  // so that a unit's blocks are its own
+constexpr std::int64_t kSlabUnit = 4;              // slabs of a unit
+constexpr std::int32_t kSpins = 256;               // looks at a value before a thread sleeps
 constexpr std::int64_t kUnitsPerLook = 16;  // units of one task before a thread looks for a more urgent one
 
 bool has_pattern_key(const ConvGeometry& g) {
@@ -152,6 +153,25 @@ class TaskRunner {
     if (makes_tiles(task)) return kernel.fill_tiles(args, {unit, unit + 1});
     const std::int64_t end = std::min<std::int64_t>((unit + 1) * kTableRows, args.num_targets);
     kernel.fill_table(args, {unit * kTableRows, end});
+    if (task.kind == TaskKind::kTable) make_blocks(task, args, {unit * kTableRows, end});
+  }
+
+  // Blocks of table rows that have just been made, where they are asked for.
+  void make_blocks(const PairTask& task, const PairsArgs& args, RowRange rows) const noexcept {
+    const BlockMemory blocks = layout_.map_memory(task.map, workspace_).blocks;
+    if (blocks.order == nullptr) return;
+    const MapChoice& map = map_of(task);
+    map.blocks_kernel->run(
+        {.table = args.table,
+         .table_stride = args.table_stride,
+         .mask = args.mask,
+         .kv = map.kv,
+         .num_out = args.num_targets,
+         .order = blocks.order,
+         .num_steps = blocks.num_steps,
+         .offsets = blocks.offsets,
+         .in_rows = blocks.in_rows},
+        {rows.begin / kPairWindowRows, (rows.end + kPairWindowRows - 1) / kPairWindowRows});
   }
 
   // What follows the last unit of a task.

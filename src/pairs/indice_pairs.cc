@@ -137,6 +137,7 @@ std::string IndicePairs::describe() const {
   std::string forms;
   if (v.pair_fwd != nullptr) forms += " pair_fwd";
   if (v.pair_bwd != nullptr) forms += " pair_bwd";
+  if (v.blocks.order != nullptr) forms += " blocks";
   if (v.tiles.start != nullptr) forms += " tiles";
   if (v.tiles_bwd.start != nullptr) forms += " tiles_bwd";
   return fmt::format("kv {}, {} -> {} rows, {} pairs; forms{}; {} bytes; input: {}", v.kv, v.n_in, num_out(),

@@ -33,7 +33,10 @@ void check_level(const Dims& shape, std::int32_t batch_size, std::int32_t capaci
   check(capacity >= 0, ErrorCode::kInvalidArgument, fmt::format("capacity is {}, at least 0", capacity));
 }
 
-constexpr PairForms kAllForms = kPairTable | kPairBackward | kTilePairs | kTilePairsBackward;
+constexpr PairForms kAllForms = kPairTable | kPairBackward | kTilePairs | kTilePairsBackward | kBlockPairs;
+
+// Forms and what they are made of.
+PairForms with_sources(PairForms forms) { return (forms & kBlockPairs) != 0 ? forms | kPairTable : forms; }
 
 void check_options(const PairOptions& options, std::int32_t kv) {
   check((options.forms & ~kAllForms) == 0, ErrorCode::kInvalidArgument,
@@ -71,6 +74,7 @@ std::int32_t PairNetwork::add_map(std::int32_t in_level, const ConvGeometry& geo
   const LevelPlan in = plan.levels[static_cast<std::size_t>(in_level)];
   MapPlan map{geometry.normalized(in.shape.ndim), in_level, in_level, options};
   check_options(options, map.geometry.kernel_volume());
+  map.options.forms = with_sources(options.forms);
   if (map.geometry.kind == ConvKind::kSubm) {
     map.options.out_capacity = in.capacity;
   } else {
@@ -91,7 +95,7 @@ void PairNetwork::require_forms(std::int32_t map, PairForms forms) {
   check(map >= 0 && map < num_maps(), ErrorCode::kInvalidArgument,
         fmt::format("map {} does not exist; there are {}", map, num_maps()));
   PairOptions& options = impl_->plan.maps[static_cast<std::size_t>(map)].options;
-  options.forms |= forms;
+  options.forms |= with_sources(forms);
   check_options(options, geometry(map).kernel_volume());
 }
 

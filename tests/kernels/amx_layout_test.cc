@@ -1,5 +1,5 @@
 // Proves: the AMX weight layout gives every weight a place of its own inside the packed bytes, channels side
-// by side by offset; and which layers share slabs between offsets or sort their rows.
+// by side by offset; and which layers share slabs between offsets or read pair blocks.
 #include "kernels/implicit_gemm/amx_layout.h"
 
 #include <gtest/gtest.h>
@@ -45,11 +45,11 @@ TEST(AmxLayout, NarrowInputsShareSlabs) {
   EXPECT_EQ(slab_weight_at(slab_shape(27, 16), 1, 2, 3, 5), 53 / 4 * 64 + 2 * 4 + 1);
 }
 
-TEST(AmxLayout, WideLayersSortRows) {
-  EXPECT_FALSE(sorts_rows(slab_shape(27, 32), 2));
-  EXPECT_FALSE(sorts_rows(slab_shape(27, 64), 4));
-  EXPECT_TRUE(sorts_rows(slab_shape(27, 64), 8));
-  EXPECT_TRUE(sorts_rows(slab_shape(27, 128), 8));
+TEST(AmxLayout, WideLayersReadBlocks) {
+  EXPECT_FALSE(blocks_pay(slab_shape(27, 32)));
+  EXPECT_FALSE(blocks_pay(slab_shape(3, 128)));
+  EXPECT_TRUE(blocks_pay(slab_shape(27, 33)));
+  EXPECT_TRUE(blocks_pay(slab_shape(9, 128)));
 }
 
 }  // namespace

@@ -86,9 +86,14 @@ class ImplicitGemmRow : public testing::TestWithParam<std::string> {
     options.force = row().name;
     const LayerOutput got = run_layer(c, pairs.view(), options);
     const LayerOutput want = run_layer(c, pairs.view(), {.force = is_float() ? "scalar_f32" : "scalar"});
-    expect_equal(got, want,
-                 "kv " + std::to_string(c.desc.kv) + " " + std::to_string(c.desc.c_in) + "->" +
-                     std::to_string(c.desc.c_out) + " out " + std::string(to_string(c.desc.out_dtype)));
+    const std::string what = "kv " + std::to_string(c.desc.kv) + " " + std::to_string(c.desc.c_in) + "->" +
+                             std::to_string(c.desc.c_out) + " out " +
+                             std::string(to_string(c.desc.out_dtype));
+    expect_equal(got, want, what);
+    if (row().reads_blocks == nullptr) return;
+    IndicePairsView plain = pairs.view();
+    plain.blocks = {};
+    expect_equal(run_layer(c, plain, options), want, what + " without blocks");
   }
 };
 
@@ -125,6 +130,19 @@ TEST_P(ImplicitGemmRow, RowCountsAtTileEdges) {
       for (const std::int32_t num_out : {0, 1, 2, 7, 99, 100, 101, 127, 128, 129, 1023, 1100}) {
         compare({.desc = desc(2, channels, channels)}, {.num_out = num_out, .tile_rows = tile_rows}, {},
                 seed++);
+        if (HasFatalFailure()) return;
+      }
+    }
+  }
+}
+
+TEST_P(ImplicitGemmRow, SparseRowsOfSeveralWindows) {
+  std::uint64_t seed = 2500;
+  for (const std::int32_t channels : {64, 128}) {
+    for (const std::int32_t num_out : {1, 31, 33, 1025, 2100}) {
+      for (const std::int32_t threads : {1, 3}) {
+        compare({.desc = desc(27, channels, channels)},
+                {.num_out = num_out, .tile_rows = 256, .density = 0.05}, {.threads = threads}, seed++);
         if (HasFatalFailure()) return;
       }
     }

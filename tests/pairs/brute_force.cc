@@ -134,6 +134,44 @@ BruteMap brute_force(const Scene& scene, const ConvGeometry& geometry, std::int3
   return map;
 }
 
+void expect_blocks(const IndicePairsView& view) {
+  const BlockPairsView& b = view.blocks;
+  std::vector<bool> seen(static_cast<std::size_t>(view.num_out), false);
+  std::int64_t pairs = 0;
+  for (std::int32_t place = 0; place < view.num_out; ++place) {
+    const std::int32_t row = b.order[place];
+    ASSERT_GE(row, 0);
+    ASSERT_LT(row, view.num_out);
+    ASSERT_EQ(row / 1024, place / 1024) << "windows keep to themselves";
+    ASSERT_FALSE(seen[static_cast<std::size_t>(row)]);
+    seen[static_cast<std::size_t>(row)] = true;
+    for (std::int32_t k = 0; k < view.kv; ++k)
+      pairs += view.pair_fwd[k * view.pair_stride + row] >= 0 ? 1 : 0;
+  }
+  for (std::int64_t block = 0; block * kPairBlockRows < view.num_out; ++block) {
+    std::int32_t last = -1;
+    ASSERT_LE(b.num_steps[block], view.kv);
+    for (std::int32_t i = 0; i < b.num_steps[block]; ++i) {
+      const std::int64_t step = block * view.kv + i;
+      const std::int32_t k = b.offsets[step];
+      ASSERT_GT(k, last);
+      ASSERT_LT(k, view.kv);
+      last = k;
+      std::int32_t present = 0;
+      for (std::int64_t r = 0; r < kPairBlockRows; ++r) {
+        const std::int64_t place = block * kPairBlockRows + r;
+        const std::int32_t want =
+            place < view.num_out ? view.pair_fwd[k * view.pair_stride + b.order[place]] : -1;
+        ASSERT_EQ(b.in_rows[step * kPairBlockRows + r], want) << "block " << block << " offset " << k;
+        present += want >= 0 ? 1 : 0;
+      }
+      ASSERT_GT(present, 0);
+      pairs -= present;
+    }
+  }
+  EXPECT_EQ(pairs, 0);
+}
+
 void expect_map(const IndicePairsView& view, const BruteMap& want, std::int64_t num_pairs) {
   ASSERT_EQ(view.kv, want.kv);
   ASSERT_EQ(view.n_in, want.n_in);
@@ -156,6 +194,7 @@ void expect_map(const IndicePairsView& view, const BruteMap& want, std::int64_t 
     }
   }
   if (view.pair_bwd != nullptr) expect_table(view.pair_bwd, view.bwd_stride, want.kv, want.n_in, want.bwd);
+  if (view.blocks.order != nullptr) expect_blocks(view);
   if (view.tiles.start != nullptr) expect_tiles(view.tiles, want.kv, want.num_out, want.fwd);
   if (view.tiles_bwd.start != nullptr) expect_tiles(view.tiles_bwd, want.kv, want.n_in, want.bwd);
 }

@@ -26,6 +26,9 @@ BruteMap brute_force(const Scene& scene, const ConvGeometry& geometry, std::int3
 /// Every form that `view` holds says what `want` says; unused room is not looked at.
 void expect_map(const IndicePairsView& view, const BruteMap& want, std::int64_t num_pairs);
 
+/// The blocks of `view` say what its table says, and list no more.
+void expect_blocks(const IndicePairsView& view);
+
 /// A random geometry for `shape`, valid (its output is not empty).
 ConvGeometry random_geometry(const Dims& shape, std::uint64_t seed);
 

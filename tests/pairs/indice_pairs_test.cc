@@ -154,11 +154,12 @@ TEST(IndicePairs, MakesOnlyTheFormsAskedFor) {
   const Scene scene = test::random_scene({6, 7, 8}, 1, 0.2, 12);
   const ConvGeometry geometry{.kind = ConvKind::kSubm, .kernel_size = {3, 3, 3}};
   const BruteMap want = test::brute_force(scene, geometry);
-  for (PairForms forms = 0; forms < 16; ++forms) {
+  for (PairForms forms = 0; forms < 32; ++forms) {
     const IndicePairs pairs = build_indice_pairs(context, scene.view(), geometry, {.forms = forms});
     const IndicePairsView& v = pairs.view();
-    EXPECT_EQ(v.pair_fwd != nullptr, (forms & kPairTable) != 0);
-    EXPECT_EQ(v.mask != nullptr, (forms & kPairTable) != 0);
+    EXPECT_EQ(v.pair_fwd != nullptr, (forms & (kPairTable | kBlockPairs)) != 0);
+    EXPECT_EQ(v.mask != nullptr, (forms & (kPairTable | kBlockPairs)) != 0);
+    EXPECT_EQ(v.blocks.order != nullptr, (forms & kBlockPairs) != 0);
     EXPECT_EQ(v.pair_bwd != nullptr, (forms & kPairBackward) != 0);
     EXPECT_EQ(v.tiles.start != nullptr, (forms & kTilePairs) != 0);
     EXPECT_EQ(v.tiles_bwd.start != nullptr, (forms & kTilePairsBackward) != 0);

@@ -45,7 +45,11 @@ inline PairPlan make_plan(std::int32_t capacity = kCapacity, std::int32_t batch 
       plan.levels.push_back({g.out_shape(plan.levels[static_cast<std::size_t>(in)].shape), batch, capacity,
                              static_cast<std::int32_t>(plan.maps.size())});
     }
-    PairOptions options{.order = order, .mask_splits = splits, .out_capacity = capacity, .tile_rows = tile};
+    PairOptions options{.forms = PairOptions{}.forms | kBlockPairs,
+                        .order = order,
+                        .mask_splits = splits,
+                        .out_capacity = capacity,
+                        .tile_rows = tile};
     plan.maps.push_back({g, in, out, options});
     return out;
   };
@@ -102,6 +106,13 @@ inline std::vector<std::int64_t> snapshot(Fixture& f) {
     for (std::int32_t j = 0; j < v.mask_splits; ++j) {
       const std::int32_t* order = v.mask_argsort[static_cast<std::size_t>(j)];
       if (order != nullptr) add(order, v.num_out);
+    }
+    add(v.blocks.order, v.num_out);
+    for (std::int64_t b = 0; b * kPairBlockRows < v.num_out; ++b) {
+      add(v.blocks.num_steps + b, 1);
+      add(v.blocks.offsets + b * v.kv, v.blocks.num_steps[b]);
+      add(v.blocks.in_rows + b * v.kv * kPairBlockRows,
+          static_cast<std::int64_t>(v.blocks.num_steps[b]) * kPairBlockRows);
     }
     for (const TilePairsView& t : {v.tiles, v.tiles_bwd}) {
       const std::int64_t entries = static_cast<std::int64_t>(t.num_tiles) * v.kv;

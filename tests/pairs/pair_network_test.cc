@@ -14,6 +14,7 @@
 #include <string>
 
 #include "kernels/coord_index/coord_index.h"
+#include "kernels/pair_blocks/pair_blocks.h"
 #include "kernels/pairs/pairs.h"
 #include "pairs/cpu_pair_backend.h"
 #include "tests/pairs/brute_force.h"
@@ -28,7 +29,7 @@ using namespace pair_tests;  // NOLINT: the plan and the workspace that these te
 
 TEST(PairNetwork, CascadeEqualsMapsOneByOne) {
   Fixture f(make_plan(), kBitmaps, 1);
-  const Scene scene = lidar(500, 1);
+  const Scene scene = lidar(1500, 1);  // more than one window of blocks
   ASSERT_TRUE(f.run(scene).ok());
   for (std::size_t m = 0; m < f.plan.maps.size(); ++m) {
     const MapPlan& map = f.plan.maps[m];
@@ -39,6 +40,7 @@ TEST(PairNetwork, CascadeEqualsMapsOneByOne) {
     const IndicePairs want = build_indice_pairs(f.context, level.view(), map.geometry);
     ASSERT_EQ(got.num_out, want.num_out());
     EXPECT_EQ(f.backend->num_pairs(static_cast<std::int32_t>(m), f.workspace()), want.num_pairs());
+    test::expect_blocks(got);
     for (std::int32_t k = 0; k < got.kv; ++k) {
       for (std::int32_t i = 0; i < got.num_out; ++i) {
         ASSERT_EQ(got.pair_fwd[k * got.pair_stride + i],
@@ -85,6 +87,9 @@ std::vector<std::string> rows() {
     if (context.supports(row.isa)) names.emplace_back(row.name);
   }
   for (const CoordIndexKernel& row : coord_index_kernels()) {
+    if (context.supports(row.isa)) names.emplace_back(row.name);
+  }
+  for (const PairBlocksKernel& row : pair_blocks_kernels()) {
     if (context.supports(row.isa)) names.emplace_back(row.name);
   }
   return names;

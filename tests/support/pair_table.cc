@@ -4,6 +4,8 @@
 #include <cstddef>
 #include <random>
 
+#include "kernels/pair_blocks/pair_blocks.h"
+
 namespace voxgemm::test {
 
 PairTable::PairTable(std::int32_t kv, std::int32_t n_in, const std::vector<std::int32_t>& input_row,
@@ -48,6 +50,22 @@ PairTable::PairTable(std::int32_t kv, std::int32_t n_in, const std::vector<std::
   view_.pair_fwd = pair_fwd_.data();
   view_.mask = mask_.data();
   view_.tiles = {tile_rows, num_tiles, start_.data(), in_rows_.data(), out_rows_.data()};
+  const auto blocks = static_cast<std::size_t>((num_out + kPairBlockRows - 1) / kPairBlockRows);
+  order_.resize(static_cast<std::size_t>(num_out) + 1);
+  num_steps_.resize(blocks + 1);
+  offsets_.resize(blocks * static_cast<std::size_t>(kv) + 1);
+  block_rows_.resize(blocks * static_cast<std::size_t>(kv) * kPairBlockRows + 1);
+  scalar_pair_blocks({.table = pair_fwd_.data(),
+                      .table_stride = num_out,
+                      .mask = mask_.data(),
+                      .kv = kv,
+                      .num_out = num_out,
+                      .order = order_.data(),
+                      .num_steps = num_steps_.data(),
+                      .offsets = offsets_.data(),
+                      .in_rows = block_rows_.data()},
+                     {0, (num_out + kPairWindowRows - 1) / kPairWindowRows});
+  view_.blocks = {order_.data(), num_steps_.data(), offsets_.data(), block_rows_.data()};
 }
 
 std::vector<std::int32_t> random_input_rows(std::int32_t kv, std::int32_t n_in, std::int32_t num_out,

@@ -8,7 +8,7 @@
 
 namespace voxgemm::test {
 
-/// Owns pair_fwd, masks and the tile pairs derived from it; hands out the view that GEMM rows read.
+/// Owns pair_fwd, masks, and the tile pairs and pair blocks derived from them; hands out the view that GEMM rows read.
 class PairTable {
  public:
   /// input_row [num_out][kv], -1 = none.
@@ -26,6 +26,10 @@ class PairTable {
   std::vector<std::int32_t> start_;
   std::vector<std::int32_t> in_rows_;
   std::vector<std::uint16_t> out_rows_;
+  std::vector<std::int32_t> order_;
+  std::vector<std::int32_t> num_steps_;
+  std::vector<std::int32_t> offsets_;
+  std::vector<std::int32_t> block_rows_;
   IndicePairsView view_{};
 };
 

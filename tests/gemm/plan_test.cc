@@ -148,7 +148,9 @@ TEST(ImplicitGemmPlan, NarrowLayersTakeLongTiles) {
   EXPECT_EQ(preferred_tile_rows(1), 512);
   EXPECT_EQ(preferred_tile_rows(16), 512);
   EXPECT_EQ(preferred_tile_rows(17), 256);
-  EXPECT_EQ(preferred_tile_rows(512), 256);
+  EXPECT_EQ(preferred_tile_rows(32), 256);
+  EXPECT_EQ(preferred_tile_rows(33), 128);
+  EXPECT_EQ(preferred_tile_rows(512), 128);
   EXPECT_EQ(rows_per_share(0, 1), 256);
   EXPECT_EQ(rows_per_share(10335, 16), 256);
   EXPECT_EQ(rows_per_share(64000, 16), 500);

@@ -4,7 +4,7 @@
 //
 // The frame is the ten-sweep one of $VOXGEMM_TEST_DATA when that is set, else a simulated scene of 80,000
 // voxels. All variants run in turn inside each repeat, so that a disturbance of the machine meets all of
-// them; times are medians, ratios are medians of the ratios within one repeat.
+// them; times are medians, ratios are medians of the ratios within one repeat, with quartiles.
 #include <algorithm>
 #include <chrono>
 #include <cstdio>
@@ -137,10 +137,18 @@ void print_peak_share(const Variant& variant, DType dtype) {
               100.0 * variant.macs / best / seconds);
 }
 
-double ratio(const Variant& a, const Variant& b) {
+/// Median of the ratios within one repeat, their quartiles, and the ratio of the least times.
+std::string ratio(const Variant& a, const Variant& b) {
   std::vector<double> ratios;
   for (std::size_t i = 0; i < a.total.size(); ++i) ratios.push_back(a.total[i] / b.total[i]);
-  return median(ratios);
+  std::sort(ratios.begin(), ratios.end());
+  const std::size_t n = ratios.size();
+  const double least =
+      *std::min_element(a.total.begin(), a.total.end()) / *std::min_element(b.total.begin(), b.total.end());
+  char text[64];
+  std::snprintf(text, sizeof(text), "%.2f (%.2f to %.2f, least %.2f)", ratios[n / 2], ratios[n / 4],
+                ratios[n - 1 - n / 4], least);
+  return text;
 }
 
 void bench_network(const std::string& name, const Frame& frame, int repeats) {
@@ -179,9 +187,9 @@ void bench_network(const std::string& name, const Frame& frame, int repeats) {
         100.0 * (1.0 - (median(v->pairs) + median(v->gemm)) / all), v->macs / all * 1e-6,
         static_cast<double>(v->engine->arena_bytes()) * 1e-6);
   }
-  std::printf("  fp32 / int8: t1 %.2f, t2 %.2f;  t1 / t2: int8 %.2f, fp32 %.2f\n",
-              ratio(*variants[2], *variants[0]), ratio(*variants[3], *variants[1]),
-              ratio(*variants[0], *variants[1]), ratio(*variants[2], *variants[3]));
+  std::printf("  fp32 / int8: t1 %s, t2 %s;  t1 / t2: int8 %s, fp32 %s\n",
+              ratio(*variants[2], *variants[0]).c_str(), ratio(*variants[3], *variants[1]).c_str(),
+              ratio(*variants[0], *variants[1]).c_str(), ratio(*variants[2], *variants[3]).c_str());
   print_peak_share(*variants[0], DType::kInt8);
   print_peak_share(*variants[2], DType::kFloat32);
   std::printf("  steps of %s, and their least times over those of %s\n", variants[0]->label.c_str(),

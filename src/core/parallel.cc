@@ -63,4 +63,10 @@ void parallel_ranges(const Context& context, std::int64_t begin, std::int64_t en
   order.after_loop();
 }
 
+void call_together(const Context& context, void (*fn)(void* state), void* state) noexcept {
+  auto* arena = static_cast<tbb::task_arena*>(context.impl().arena.get());
+  if (arena == nullptr) return fn(state);
+  arena->execute([&] { fn(state); });
+}
+
 }  // namespace voxgemm::detail

@@ -7,6 +7,7 @@
 #include "core/cuda_device.h"
 #include "core/nvtx.h"
 #include "core/operand_names.h"
+#include "core/parallel.h"
 #include "engine/count_step.h"
 #include "engine/engine_impl.h"
 #include "engine/step_clock.h"
@@ -278,27 +279,24 @@ Status Engine::prepare(Context& context, Workspace workspace) const noexcept {
   return impl_->pairs.prepare(context, workspace.first(impl_->pairs_bytes));
 }
 
-Status Engine::enqueue(Context& context, const SparseTensorView& input,
-                       std::span<const OutputBinding> outputs, Workspace workspace,
-                       std::span<StepProfile> profile, StepObserver* observer) const noexcept {
-  const Impl& engine = *impl_;
-  const CurrentDevice current(context);
-  if (const Status s = check_call(engine, context, outputs, workspace, profile.size()); !s.ok()) return s;
-  if (const Status s = check_input(engine, input); !s.ok()) return s;
-  const bool timed = engine.options.profile && !profile.empty() && engine.device.kind == DeviceKind::kCpu;
-  std::int64_t issued_macs = 0;
-  const StepRunner frame(engine, context, input, outputs, workspace, timed ? &issued_macs : nullptr);
+namespace {
+
+/// All steps of a frame. A frame whose sites overflow is finished.
+Status run_steps(const Engine::Impl& engine, Context& context, const StepRunner& frame,
+                 std::int64_t* issued_macs, std::span<StepProfile> profile, StepObserver* observer) noexcept {
   Status overflow;
   StepClock clock;
   for (std::size_t i = 0; i < engine.steps.size(); ++i) {
     const auto step = static_cast<std::int32_t>(i);
     const nvtx::Range range(engine.infos[i].name.c_str());
     if (observer != nullptr) observer->step_begin(context, step);
-    issued_macs = 0;
-    if (timed) clock.start();
+    if (!profile.empty()) {
+      *issued_macs = 0;
+      clock.start();
+    }
     Status status = std::visit(frame, engine.steps[i]);
-    if (timed) {
-      profile[i] = {.microseconds = clock.lap(), .issued_macs = issued_macs};
+    if (!profile.empty()) {
+      profile[i] = {.microseconds = clock.lap(), .issued_macs = *issued_macs};
       count_step(engine, i, frame, profile[i]);
     }
     if (observer != nullptr) observer->step_end(context, step);
@@ -312,6 +310,24 @@ Status Engine::enqueue(Context& context, const SparseTensorView& input,
     overflow = status;
   }
   return overflow;
+}
+
+}  // namespace
+
+Status Engine::enqueue(Context& context, const SparseTensorView& input,
+                       std::span<const OutputBinding> outputs, Workspace workspace,
+                       std::span<StepProfile> profile, StepObserver* observer) const noexcept {
+  const Impl& engine = *impl_;
+  const CurrentDevice current(context);
+  if (const Status s = check_call(engine, context, outputs, workspace, profile.size()); !s.ok()) return s;
+  if (const Status s = check_input(engine, input); !s.ok()) return s;
+  const bool timed = engine.options.profile && engine.device.kind == DeviceKind::kCpu;
+  if (!timed) profile = {};
+  std::int64_t issued_macs = 0;
+  const StepRunner frame(engine, context, input, outputs, workspace, timed ? &issued_macs : nullptr);
+  Status status;
+  with_threads(context, [&] { status = run_steps(engine, context, frame, &issued_macs, profile, observer); });
+  return status;
 }
 
 SparseTensorView Engine::value_view(std::int32_t step, const SparseTensorView& input,

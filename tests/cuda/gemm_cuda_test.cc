@@ -79,15 +79,22 @@ LayerCase make_case(std::int32_t kv, std::int32_t c_in, std::int32_t c_out, std:
   return c;
 }
 
-TEST_F(GemmCuda, EveryChannelPairEqualsScalar) {
+// In parts that run side by side: a sanitizer takes minutes for each.
+constexpr std::int32_t kParts = 6;
+class GemmCudaChannels : public GemmCuda, public testing::WithParamInterface<std::int32_t> {};
+
+TEST_P(GemmCudaChannels, EveryPairEqualsScalar) {
   std::uint64_t seed = 0;
   for (const std::int32_t c_in : kChannelCounts) {
     for (const std::int32_t c_out : kChannelCounts) {
-      const auto rows = random_input_rows(8, 50, 65, 0.4, ++seed);
+      if (static_cast<std::int32_t>(++seed % kParts) != GetParam()) continue;
+      const auto rows = random_input_rows(8, 50, 65, 0.4, seed);
       check_all_rows(make_case(8, c_in, c_out, 50, 65, seed), rows, {.capacity = 68});
     }
   }
 }
+
+INSTANTIATE_TEST_SUITE_P(Parts, GemmCudaChannels, testing::Range(0, kParts));
 
 TEST_F(GemmCuda, EveryVolumeAndCountEqualsScalar) {
   std::uint64_t seed = 1000;

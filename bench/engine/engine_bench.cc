@@ -44,6 +44,8 @@ double median(std::vector<double> values) {
   return values[values.size() / 2];
 }
 
+double least(const std::vector<double>& values) { return *std::min_element(values.begin(), values.end()); }
+
 /// One engine, its context and its memory.
 struct Variant {
   Variant(const std::string& label_, const Network& net, const ScaleTable& scales, Precision precision,
@@ -85,10 +87,6 @@ struct Variant {
     gemm.push_back(in_gemm);
   }
 
-  double least(std::size_t step) const {
-    return *std::min_element(steps.at(step).begin(), steps.at(step).end());
-  }
-
   /// Medians, and how much faster the least time of `other` is.
   void print_steps(const Variant& other) const {
     for (std::size_t i = 0; i < profile.size(); ++i) {
@@ -97,7 +95,8 @@ struct Variant {
       const double work = static_cast<double>(profile[i].pairs) * info.c_in * info.c_out;
       std::printf("    %-40s %-14s %3d->%-3d n %6d  %9.1f us  %7.1f GMAC/s  %4.2f  %s\n", info.name.c_str(),
                   info.kind.c_str(), info.c_in, info.c_out, profile[i].n_out, us,
-                  info.kv > 0 ? work / us * 1e-3 : 0.0, least(i) / other.least(i), info.kernel.c_str());
+                  info.kv > 0 ? work / us * 1e-3 : 0.0, least(steps.at(i)) / least(other.steps.at(i)),
+                  info.kernel.c_str());
     }
   }
 
@@ -143,11 +142,9 @@ std::string ratio(const Variant& a, const Variant& b) {
   for (std::size_t i = 0; i < a.total.size(); ++i) ratios.push_back(a.total[i] / b.total[i]);
   std::sort(ratios.begin(), ratios.end());
   const std::size_t n = ratios.size();
-  const double least =
-      *std::min_element(a.total.begin(), a.total.end()) / *std::min_element(b.total.begin(), b.total.end());
   char text[64];
   std::snprintf(text, sizeof(text), "%.2f (%.2f to %.2f, least %.2f)", ratios[n / 2], ratios[n / 4],
-                ratios[n - 1 - n / 4], least);
+                ratios[n - 1 - n / 4], least(a.total) / least(b.total));
   return text;
 }
 
@@ -182,8 +179,7 @@ void bench_network(const std::string& name, const Frame& frame, int repeats) {
     std::printf(
         "  %s  %8.2f ms (min %.2f)  pairs %4.1f%%  gemm %4.1f%%  other %4.1f%%  %.1f useful GMAC/s  arena "
         "%.1f MB\n",
-        v->label.c_str(), all, *std::min_element(v->total.begin(), v->total.end()),
-        100.0 * median(v->pairs) / all, 100.0 * median(v->gemm) / all,
+        v->label.c_str(), all, least(v->total), 100.0 * median(v->pairs) / all, 100.0 * median(v->gemm) / all,
         100.0 * (1.0 - (median(v->pairs) + median(v->gemm)) / all), v->macs / all * 1e-6,
         static_cast<double>(v->engine->arena_bytes()) * 1e-6);
   }

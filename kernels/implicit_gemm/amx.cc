@@ -21,8 +21,7 @@ namespace voxgemm {
 namespace {
 
 constexpr std::int32_t kHalfRows = 16;  // rows of a tile register
-constexpr std::int32_t kBlockRows = kTableBlockRows;
-static_assert(kBlockRows == kPairBlockRows);
+constexpr std::int32_t kBlockRows = kPairBlockRows;
 constexpr std::int32_t kSlabs = 2;         // one multiplied, one being filled
 constexpr std::int32_t kSumUnits = 8;      // units whose sums are kept; wider layers list their steps again
 constexpr std::int32_t kRangeChunks = 16;  // chunks that the zeros of an absent row reach for

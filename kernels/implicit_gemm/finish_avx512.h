@@ -57,7 +57,7 @@ class Finisher {
   static constexpr bool kIsFloat = Sum(0.5) != Sum(0);
   static constexpr bool kOrdered = kSums == SumsOf::kTableBlock;
   static constexpr std::int32_t kPlane =
-      kOrdered ? kTableBlockRows * kUnitChannels : accumulator_plane(kUnits);
+      kOrdered ? kPairBlockRows * kUnitChannels : accumulator_plane(kUnits);
 
   // Row m from here, in rows of the output from where the pointers stand.
   [[gnu::always_inline]] std::int64_t row(std::int32_t m) const {

@@ -11,10 +11,8 @@ enum class SumsOf : std::uint8_t {
   kTile,        // of consecutive rows, units accumulator_plane() apart; left as zeros, so that the next tile
                 // starts without a pass of its own
   kBiasedTile,  // the same, with corrections
-  kTableBlock,  // of rows in any order, units kTableBlockRows rows apart; left as they are
+  kTableBlock,  // of rows in any order, units kPairBlockRows rows apart; left as they are
 };
-
-inline constexpr std::int32_t kTableBlockRows = 32;
 
 /// Sums of `rows` output rows times the 16-channel units of a block, and where they go.
 template <typename Sum>

@@ -51,11 +51,7 @@ constexpr bool has_block_keys(std::int32_t kv) { return kv == 27 || kv <= 10; }
 
 /// Sort key of a row, when has_block_keys().
 constexpr std::uint32_t block_key(std::uint32_t mask, std::int32_t kv) {
-  if (kv == 27) return pattern_key(mask);
-  mask ^= mask >> 8;  // Gray code to rank
-  mask ^= mask >> 4;
-  mask ^= mask >> 2;
-  return mask ^ mask >> 1;
+  return kv == 27 ? pattern_key(mask) : gray_rank(mask);
 }
 
 /// local[0, count) = the rows of a window by ascending keys[], equal keys in the order of the rows.

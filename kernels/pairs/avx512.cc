@@ -224,6 +224,17 @@ std::int32_t block_rows(const Taps& taps) {
   return rows < kBlockRows ? rows : kBlockRows;
 }
 
+// Keys of a group's windows for 16 targets, and their bits; zeros outside m.
+__m512i window_keys(const TapGroup& group, const Block& block, std::int32_t i) {
+  return _mm512_add_epi32(_mm512_loadu_si512(block.base + i),
+                          _mm512_set1_epi32(static_cast<std::int32_t>(group.delta)));
+}
+
+template <typename Source>
+__m512i window_bits(const TapGroup& group, __mmask16 m, __m512i key, const Source& source) {
+  return _mm512_and_si512(source.window(m, key, group.width), _mm512_set1_epi32((1 << group.width) - 1));
+}
+
 template <typename Source>
 void sweep(const Taps& taps, const Source& source, const Block& block, Lists& lists) {
   std::int32_t n = 0;
@@ -232,13 +243,10 @@ void sweep(const Taps& taps, const Source& source, const Block& block, Lists& li
     for (std::int32_t g = taps.phase_begin[f]; g < taps.phase_begin[f + 1]; ++g) {
       lists.begin[g] = n;
       const TapGroup& group = taps.groups[g];
-      const __m512i delta = _mm512_set1_epi32(static_cast<std::int32_t>(group.delta));
-      const __m512i wanted = _mm512_set1_epi32((1 << group.width) - 1);
       for (std::int32_t i = block.begin[f]; i < end; i += kLanes) {
-        const __mmask16 m = first_lanes(end - i);
-        const __m512i key = _mm512_add_epi32(_mm512_loadu_si512(block.base + i), delta);
-        const __m512i bits = _mm512_and_si512(source.window(m, key, group.width), wanted);
-        const __mmask16 some = _mm512_mask_test_epi32_mask(m, bits, bits);
+        const __m512i key = window_keys(group, block, i);
+        const __m512i bits = window_bits(group, first_lanes(end - i), key, source);
+        const __mmask16 some = _mm512_test_epi32_mask(bits, bits);
         const __m512i tag = _mm512_or_si512(_mm512_loadu_si512(block.tag + i), bits);
         _mm512_storeu_si512(lists.key + n, _mm512_maskz_compress_epi32(some, key));
         _mm512_storeu_si512(lists.tag + n, _mm512_maskz_compress_epi32(some, tag));
@@ -351,16 +359,6 @@ struct Windows {
   alignas(64) std::uint32_t listed[kBlockRows + kLanes];             // listed: bits
   alignas(64) std::int32_t rows[kMaxTapWidth][kBlockRows + kLanes];  // sources of each offset, side by side
 };
-
-__m512i window_keys(const TapGroup& group, const Block& block, std::int32_t i) {
-  return _mm512_add_epi32(_mm512_load_si512(block.base + i),
-                          _mm512_set1_epi32(static_cast<std::int32_t>(group.delta)));
-}
-
-template <typename Source>
-__m512i window_bits(const TapGroup& group, __mmask16 m, __m512i key, const Source& source) {
-  return _mm512_and_si512(source.window(m, key, group.width), _mm512_set1_epi32((1 << group.width) - 1));
-}
 
 // Looks up the windows of a block; returns how many are listed.
 template <typename Source>

@@ -212,7 +212,7 @@ void register_all() {
                 [=](S& s) { bench_voxelize(s, dtype, 1, row); });
     }
   }
-  for (const std::int32_t threads : {4, 16}) {
+  for (const std::int32_t threads : {2, 3, 4, 8, 16}) {
     add_bench("voxelize/best/float32/t" + std::to_string(threads),
               [=](S& s) { bench_voxelize(s, DType::kFloat32, threads, ""); });
   }

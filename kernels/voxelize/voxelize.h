@@ -3,9 +3,9 @@
 //   c[a] = floor((p[a] - min[a]) / size[a]) in float32;  inside iff 0 <= c[a] < grid[a] on every axis
 //   cell = z << z_shift | y << y_shift | x               (packed, not linear: no division to take it apart)
 //
-// Then the first-come functions number cells in point order and sum their points. They are plain code:
-// hashing is bound by memory latency, which prefetching over a block of cells hides. Sums start from the
-// first point's value; mean = sum / float(count).
+// Then the first-come functions number cells in point order and sum their points. They are plain code: what
+// they wait for is memory and branches that cannot be foreseen, so cells are fetched ahead and loops have no
+// such branches. mean = sum / float(count), sum in point order from the first point's value.
 #pragma once
 
 #include <array>
@@ -31,6 +31,8 @@ struct CellGrid {
   std::int32_t y_shift = 0;             // bits of x
   std::int32_t z_shift = 0;             // bits of x and y
   std::int32_t bits = 0;                // of all three, <= kMaxCellBits
+
+  [[nodiscard]] bool wide() const { return bits > 31; }
 };
 
 struct VoxelCellsArgs {
@@ -72,38 +74,89 @@ struct VoxelRows {
   std::int32_t* point_rows = nullptr;  // [n], extras
 };
 
-/// An open-addressing table over memory that starts zero.
+/// An open-addressing table of cells, of more slots than cells.
 struct CellTable {
-  void* slots = nullptr;  // [1 << bits] of cell_slot_bytes()
+  void* slots = nullptr;  // [1 << bits] of slot_bytes()
   std::int32_t bits = 4;
   bool wide = false;  // cells of more than 31 bits
+
+  [[nodiscard]] constexpr std::size_t bytes() const { return slot_bytes(wide) << bits; }
+  [[nodiscard]] static constexpr std::size_t slot_bytes(bool wide) { return wide ? 16 : 8; }
 };
-inline constexpr std::size_t kNarrowSlotBytes = 8;
-inline constexpr std::size_t kWideSlotBytes = 16;
 
 inline constexpr std::int64_t kMaxVoxelBlock = 1024;
+inline constexpr std::int32_t kNoRow = -1;
 
-/// Points [0, n), n <= kMaxVoxelBlock, of one block, in order, after all earlier blocks: numbers new cells,
-/// sums points, counts. counts.voxels is the number of rows so far. `points` and `cells` start at the block,
-/// point_rows too.
-void first_come_block(const CellTable& table, const VoxelRows& rows, const std::uint64_t* cells,
-                      const float* points, std::int64_t point_stride, std::int64_t n,
-                      VoxelizeCounts& counts) noexcept;
+/// The points of one block by what they are to their cells, ascending.
+struct FirstCome {
+  std::uint32_t num_first = 0;
+  std::uint32_t num_later = 0;
+  std::array<std::uint16_t, kMaxVoxelBlock> first;  // points that come first in their cell
+  std::array<std::uint16_t, kMaxVoxelBlock> later;  // the other points that lie in a cell
 
-/// Partition of a cell among 1 << partition_bits; independent of its place in a table.
-std::uint32_t cell_partition(std::uint64_t cell, std::int32_t partition_bits) noexcept;
+  [[nodiscard]] std::span<const std::uint16_t> openers() const { return {first.data(), num_first}; }
+  [[nodiscard]] std::span<const std::uint16_t> others() const { return {later.data(), num_later}; }
+};
 
-/// leader[i] = first point of order[] in the cell of point i, for the n points of order[] (ascending).
-void first_come_leaders(const CellTable& table, const std::uint64_t* cells, const std::int32_t* order,
-                        std::int64_t n, std::int32_t* leader) noexcept;
+/// Empties the table.
+void clear_cells(const CellTable& table) noexcept;
 
-/// Sums the n points of order[] (ascending) into rows; row_of[leader[i]] is the row, negative when dropped.
-/// counts: voxel_overflow and point_overflow are added to.
-void first_come_sum(const VoxelRows& rows, const std::uint64_t* cells, const float* points,
-                    std::int64_t point_stride, const std::int32_t* order, std::int64_t n,
-                    const std::int32_t* leader, const std::int32_t* row_of, VoxelizeCounts& counts) noexcept;
+/// Numbers the cells of a table in the order in which they come. For the points [0, n), n <= kMaxVoxelBlock,
+/// that follow `next` cells: number[i] = that of the cell of point i, kNoRow when it lies in none. The cell
+/// of first[k] gets the number next + k; next + num_first is the next block's.
+void number_cells(const CellTable& table, const std::uint64_t* cells, std::int64_t n, std::int32_t next,
+                  std::int32_t* number, FirstCome& points) noexcept;
+
+/// Writes the indices of voxels row, row + 1, ... whose cells are cells[list[k]], k < n.
+void write_indices(const VoxelRows& rows, std::int64_t row, const std::uint64_t* cells,
+                   std::span<const std::uint16_t> list) noexcept;
+
+/// Voxels row, row + 1, ... begin with the points list[k]: sums and counts.
+void open_voxels(const VoxelRows& rows, std::int64_t row, std::span<const std::uint16_t> list,
+                 const float* points, std::int64_t point_stride) noexcept;
+
+/// Drops the points of cells whose number is not below max_voxels; the first of `points` have the numbers
+/// next, next + 1, ...
+void drop_points(const VoxelRows& rows, std::int32_t next, const std::int32_t* number,
+                 FirstCome& points) noexcept;
+
+/// Adds the points list[k] to their rows number[list[k]]. Returns how many found it full.
+std::int64_t join_voxels(const VoxelRows& rows, const std::int32_t* number,
+                         std::span<const std::uint16_t> list, const float* points,
+                         std::int64_t point_stride) noexcept;
+
+/// Padded points of rows [range): zeros; of one row: point `slot`.
+void clear_padded(const VoxelRows& rows, RowRange range) noexcept;
+void keep_padded(const VoxelRows& rows, std::int64_t row, std::int32_t slot, const float* point) noexcept;
 
 /// features[r] /= kept[r] for rows [begin, end).
-void first_come_means(const VoxelRows& rows, RowRange range) noexcept;
+void mean_voxels(const VoxelRows& rows, RowRange range) noexcept;
+
+/// Parts of space: neighbouring cells lie in the same one, and a part in many places, so that parts have
+/// about as many points each.
+inline constexpr std::size_t kVoxelParts = 64;
+
+/// Something for each part and, last, for the points in no cell.
+using PartCounts = std::array<std::int32_t, kVoxelParts + 1>;
+
+/// count[p] += points of part p, for points [0, n).
+void count_parts(const CellGrid& grid, const std::uint64_t* cells, std::int64_t n,
+                 PartCounts& count) noexcept;
+
+/// Lists the points first_point, first_point + 1, ... with these cells: point i and its cell go to
+/// place[its part]++.
+void list_by_part(const CellGrid& grid, std::span<const std::uint64_t> cells, std::int32_t first_point,
+                  PartCounts& place, std::uint64_t* listed_cells, std::int32_t* listed) noexcept;
+
+/// Voxels as their parts have made them.
+struct PartVoxels {
+  const std::uint64_t* cells = nullptr;
+  const float* sums = nullptr;  // [][columns]
+  const std::int32_t* kept = nullptr;
+};
+
+/// Rows row, row + 1, ... are the voxels list[k]: index, mean and count.
+void gather_voxels(const VoxelRows& rows, std::int64_t row, std::span<const std::int32_t> list,
+                   const PartVoxels& from) noexcept;
 
 }  // namespace voxgemm

@@ -4,6 +4,7 @@
 #include <memory>
 
 #include "core/parallel.h"
+#include "core/wait.h"
 #include "kernels/mask_sort/mask_sort.h"
 #include "pairs/cpu_pair_levels.h"
 
@@ -13,24 +14,10 @@ namespace {
 constexpr std::int64_t kTableRows = 2048;          // rows of a unit of a table
 static_assert(kTableRows % kPairWindowRows == 0);  // so that a unit's blocks are its own
 constexpr std::int64_t kSlabUnit = 4;              // slabs of a unit
-constexpr std::int32_t kSpins = 256;               // looks at a value before a thread sleeps
 constexpr std::int64_t kUnitsPerLook = 16;  // units of one task before a thread looks for a more urgent one
 
 bool has_pattern_key(const ConvGeometry& g) {
   return g.kind == ConvKind::kSubm && g.kernel_size == Dims{3, 3, 3};
-}
-
-// Returns when `value` is no longer `old`: after a short look, asleep, so that a busy machine can run the
-// thread that is waited for.
-template <typename T>
-void wait_while(const std::atomic<T>& value, T old) noexcept {
-  for (std::int32_t i = 0; i < kSpins; ++i) {
-    if (value.load(std::memory_order_acquire) != old) return;
-#ifdef __x86_64__
-    __builtin_ia32_pause();
-#endif
-  }
-  value.wait(old, std::memory_order_acquire);
 }
 
 // Pairs of a tile begin where those of the tile before it end. Threads take tiles in order and count a tile

@@ -1,6 +1,8 @@
 // Parallel loops on a context's threads; the only use of TBB in the library.
 #pragma once
 
+#include <algorithm>
+#include <array>
 #include <cstdint>
 #include <type_traits>
 
@@ -12,6 +14,8 @@ namespace detail {
 using RangeFn = void (*)(void* state, std::int64_t begin, std::int64_t end);
 void parallel_ranges(const Context& context, std::int64_t begin, std::int64_t end, std::int64_t grain,
                      RangeFn fn, void* state) noexcept;
+void parallel_parts(const Context& context, const std::int64_t* bounds, std::int32_t parts,
+                    std::int64_t least, RangeFn fn, void* state) noexcept;
 void call_together(const Context& context, void (*fn)(void* state), void* state) noexcept;
 }  // namespace detail
 
@@ -34,6 +38,34 @@ void parallel_for(const Context& context, std::int64_t begin, std::int64_t end, 
   using F = std::remove_reference_t<Fn>;
   detail::parallel_ranges(
       context, begin, end, grain,
+      [](void* state, std::int64_t b, std::int64_t e) { (*static_cast<F*>(state))(b, e); },
+      const_cast<void*>(static_cast<const void*>(&fn)));
+}
+
+/// Parts of a range [bounds[p], bounds[p + 1]), at most one for each thread.
+struct Parts {
+  static constexpr std::int32_t kMost = 64;
+
+  std::array<std::int64_t, kMost + 1> bounds{};
+  std::int32_t count = 1;
+
+  /// first(p) is where part p of `count` begins; first(count) is the end.
+  template <typename First>
+  Parts(const Context& context, const First& first) : count(std::min(context.threads(), kMost)) {
+    for (std::int32_t p = 0; p <= count; ++p) bounds[static_cast<std::size_t>(p)] = first(p, count);
+  }
+};
+
+/// Calls fn(b, e) on disjoint ranges that cover all parts. A thread begins with the same part in every loop
+/// of with_threads(), so that it finds what it wrote in its own cache, and goes through it in ranges that
+/// become shorter, down to `least`; then it takes ranges from the ends of parts that are left. So calls are
+/// few, and threads wait for each other at the end for one least range. fn must not throw. End of range <
+/// 2^31.
+template <typename Fn>
+void parallel_parts(const Context& context, const Parts& parts, std::int64_t least, Fn&& fn) noexcept {
+  using F = std::remove_reference_t<Fn>;
+  detail::parallel_parts(
+      context, parts.bounds.data(), parts.count, least,
       [](void* state, std::int64_t b, std::int64_t e) { (*static_cast<F*>(state))(b, e); },
       const_cast<void*>(static_cast<const void*>(&fn)));
 }

@@ -30,25 +30,27 @@ std::int64_t tile_at(const TilePairsView& tiles, std::int32_t kv, std::int64_t w
   return low;
 }
 
-// Tiles are dealt out by the pairs in them, in about 16 shares a thread, and stolen when one runs late.
+// Every thread gets tiles with as many pairs.
 void run_tiles(const Context& context, const ImplicitGemmKernel& row, const ImplicitGemmArgs& args) noexcept {
   const TilePairsView& tiles = args.pairs.tiles;
   const std::int32_t kv = args.problem.kv;
   const std::int64_t total = work_before_tile(tiles, kv, tiles.num_tiles);
-  const std::int64_t grain = total / (std::int64_t{16} * context.threads()) + 1;
-  parallel_for(context, 0, total, grain, [&](std::int64_t begin, std::int64_t end) {
-    const RowRange range{tile_at(tiles, kv, begin), tile_at(tiles, kv, end)};
-    if (range.begin < range.end) row.run(args, range, {});
+  const Parts parts(context, [&](std::int64_t p, std::int64_t count) {
+    return p == count ? tiles.num_tiles : tile_at(tiles, kv, total * p / count);
+  });
+  parallel_parts(context, parts, 1, [&](std::int64_t begin, std::int64_t end) {
+    row.run(args, {begin, end}, {});
   });
 }
 
-// Rows are dealt out in whole blocks of the row's tile.
+// Every thread gets as many rows, in whole blocks of the row's tile.
 void run_table_rows(const Context& context, const ImplicitGemmKernel& row,
                     const ImplicitGemmArgs& args) noexcept {
   const std::int64_t rows = args.pairs.num_out;
   const std::int64_t block = row.tile.rows;
-  const std::int64_t grain = rows_per_share(rows, context.threads()) / block;
-  parallel_for(context, 0, (rows + block - 1) / block, grain, [&](std::int64_t begin, std::int64_t end) {
+  const std::int64_t blocks = (rows + block - 1) / block;
+  const Parts parts(context, [&](std::int64_t p, std::int64_t count) { return blocks * p / count; });
+  parallel_parts(context, parts, kLeastShareRows / block, [&](std::int64_t begin, std::int64_t end) {
     row.run(args, {begin * block, std::min(end * block, rows)}, {});
   });
 }

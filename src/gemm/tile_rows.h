@@ -14,10 +14,7 @@ constexpr std::int32_t preferred_tile_rows(std::int32_t c_out) {
   return c_out <= 16 ? 512 : c_out <= 32 ? 256 : 128;
 }
 
-/// Rows of a pair table given to a thread at a time: about 8 shares a thread, so that uneven rows balance.
-///   rows / (8 * threads), at least 256, at most 1024
-constexpr std::int64_t rows_per_share(std::int64_t rows, std::int32_t threads) {
-  return std::clamp<std::int64_t>(rows / (std::int64_t{8} * threads), 256, 1024);
-}
+/// Least rows of a pair table given to a thread at a time.
+inline constexpr std::int64_t kLeastShareRows = 64;
 
 }  // namespace voxgemm

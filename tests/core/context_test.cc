@@ -1,13 +1,16 @@
-// Proves: contexts validate their options, parallel_for covers a range exactly once for any thread count,
+// Proves: contexts validate their options, parallel loops cover a range exactly once for any thread count,
 // buffers own aligned memory and say how much they asked for, float16 conversion is exact and rounds to even.
 #include "voxgemm/context.h"
 
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <atomic>
+#include <chrono>
 #include <cmath>
 #include <cstring>
 #include <limits>
+#include <thread>
 #include <vector>
 
 #include "core/parallel.h"
@@ -57,6 +60,51 @@ TEST(ParallelFor, CoversRangeOnce) {
       for (const auto& h : hits) ASSERT_EQ(h.load(), 1) << threads << " threads, n " << n;
     }
   }
+}
+
+TEST(ParallelParts, CoverTheirRangeOnce) {
+  for (int threads : {1, 2, 3, 8, 70}) {
+    Context context({.threads = threads});
+    for (const std::int64_t n : {0, 1, 7, 1000}) {
+      for (const std::int64_t least : {0, 1, 16, 5000}) {
+        std::vector<std::atomic<int>> hits(static_cast<std::size_t>(n));
+        // The last part has nearly all, as layers have whose points lie together.
+        const Parts parts(
+            context, [&](std::int64_t p, std::int64_t count) { return p == count ? n : std::min(p, n); });
+        std::atomic<bool> empty{false};
+        parallel_parts(context, parts, least, [&](std::int64_t b, std::int64_t e) {
+          if (b >= e) empty = true;
+          for (std::int64_t i = b; i < e; ++i) ++hits[static_cast<std::size_t>(i)];
+        });
+        EXPECT_FALSE(empty);
+        for (const auto& h : hits) ASSERT_EQ(h.load(), 1) << threads << " threads, n " << n;
+      }
+    }
+  }
+}
+
+// The first call returns only when the others have done all the rest, its own part's included.
+TEST(ParallelParts, OthersTakeWhatALateThreadLeaves) {
+  if (std::thread::hardware_concurrency() < 2) GTEST_SKIP() << "one hardware thread";
+  using Clock = std::chrono::steady_clock;
+  Context context({.threads = 2});
+  constexpr std::int64_t kUnits = 100;
+  std::atomic<std::int64_t> done{0};
+  std::atomic<bool> first{true};
+  std::atomic<bool> late{false};
+  const Parts parts(context, [](std::int64_t p, std::int64_t count) { return kUnits * p / count; });
+  parallel_parts(context, parts, 1, [&](std::int64_t b, std::int64_t e) {
+    if (first.exchange(false)) {
+      const auto deadline = Clock::now() + std::chrono::seconds(20);
+      while (done.load() < kUnits - (e - b) && !late) {
+        std::this_thread::yield();
+        late = Clock::now() > deadline;
+      }
+    }
+    done += e - b;
+  });
+  EXPECT_EQ(done.load(), kUnits);
+  EXPECT_FALSE(late);
 }
 
 TEST(Buffer, OwnsAlignedBytes) {

@@ -151,10 +151,6 @@ TEST(ImplicitGemmPlan, NarrowLayersTakeLongTiles) {
   EXPECT_EQ(preferred_tile_rows(32), 256);
   EXPECT_EQ(preferred_tile_rows(33), 128);
   EXPECT_EQ(preferred_tile_rows(512), 128);
-  EXPECT_EQ(rows_per_share(0, 1), 256);
-  EXPECT_EQ(rows_per_share(10335, 16), 256);
-  EXPECT_EQ(rows_per_share(64000, 16), 500);
-  EXPECT_EQ(rows_per_share(29723, 1), 1024);
 }
 
 TEST(ImplicitGemmPlan, TableNamesAreUnique) {

@@ -14,7 +14,7 @@ namespace {
 constexpr std::int64_t kTableRows = 2048;          // rows of a unit of a table
 static_assert(kTableRows % kPairWindowRows == 0);  // so that a unit's blocks are its own
 constexpr std::int64_t kSlabUnit = 4;              // slabs of a unit
-constexpr std::int64_t kUnitsPerLook = 16;  // units of one task before a thread looks for a more urgent one
+constexpr std::int64_t kUnitsPerLook = 16;  // units of one task before a thread looks for another
 
 bool has_pattern_key(const ConvGeometry& g) {
   return g.kind == ConvKind::kSubm && g.kernel_size == Dims{3, 3, 3};
@@ -93,12 +93,15 @@ class TaskRunner {
     }
   }
 
-  // Takes and runs up to kUnitsPerLook units. False when there was none.
+  // Takes and runs up to kUnitsPerLook units, fewer when a level becomes ready: what follows from that is more
+  // urgent. False when there was none.
   bool run_units(const PairTask& task, TaskState& state) const noexcept {
     const std::int64_t units = units_of(task);
+    const std::uint64_t steps = steps_made().load(std::memory_order_relaxed);
     PairsArgs args;
     bool some = false;
     for (std::int64_t i = 0; i < kUnitsPerLook; ++i) {
+      if (some && steps_made().load(std::memory_order_relaxed) != steps) break;
       const std::int64_t unit = state.taken.fetch_add(1, std::memory_order_relaxed);
       if (unit + 1 >= units) state.exhausted.store(1, std::memory_order_relaxed);
       if (unit >= units) return some;

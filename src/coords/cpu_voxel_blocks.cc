@@ -23,7 +23,9 @@ class BlockVoxelizer {
         blocks_((cloud.count() + kBlock - 1) / kBlock),
         num_slots_(static_cast<std::int64_t>(memory.num_slots)),
         slots_(memory.slots),
-        counts_(counts) {}
+        counts_(counts) {
+    for (auto& found : found_) found.store(-1, std::memory_order_relaxed);
+  }
 
   // Takes steps until none is left. Any number of threads may work, one alone as well: the first to come
   // numbers, and joins when it can do nothing else; the next one joins; both find cells when there is time.
@@ -48,24 +50,9 @@ class BlockVoxelizer {
   }
 
  private:
-  struct Slot : BlockSlot {
-    std::atomic<std::int64_t> found{-1};  // the block whose cells it holds
-    Slot& operator=(const BlockSlot& slot) noexcept {
-      BlockSlot::operator=(slot);
-      return *this;
-    }
-  };
-  class Slots {
-   public:
-    explicit Slots(const std::array<BlockSlot, BlockMemory::kMostSlots>& slots) noexcept {
-      std::copy(slots.begin(), slots.end(), slots_.begin());
-    }
-    Slot& operator[](std::int64_t i) noexcept { return slots_[static_cast<std::size_t>(i)]; }
-
-   private:
-    std::array<Slot, BlockMemory::kMostSlots> slots_;
-  };
-
+  [[nodiscard]] std::size_t slot_of(std::int64_t block) const noexcept {
+    return static_cast<std::size_t>(block % num_slots_);
+  }
   [[nodiscard]] std::int64_t points_of(std::int64_t block) const noexcept {
     return std::min(kBlock, cloud_.count() - block * kBlock);
   }
@@ -78,13 +65,13 @@ class BlockVoxelizer {
   bool find_next() noexcept {
     std::int64_t block = next_.load(std::memory_order_relaxed);
     do {
-      if (block == blocks_ || block == joined_.load(std::memory_order_acquire) + num_slots_) return false;
+      if (block >= blocks_ || block >= joined_.load(std::memory_order_acquire) + num_slots_) return false;
     } while (!next_.compare_exchange_weak(block, block + 1, std::memory_order_relaxed));
-    Slot& slot = slots_[block % num_slots_];
+    BlockSlot& slot = slots_[slot_of(block)];
     const std::int64_t n = points_of(block);
     slot.points = cloud_.range({block * kBlock, block * kBlock + n}, slot.memory);
     cloud_.find_cells(slot.points, n, slot.cells);
-    slot.found.store(block, std::memory_order_release);
+    found_[slot_of(block)].store(block, std::memory_order_release);
     step_taken();
     return true;
   }
@@ -92,8 +79,8 @@ class BlockVoxelizer {
   // Numbers the cells of the next block, once they are found.
   bool number_next() noexcept {
     const std::int64_t block = numbered_.load(std::memory_order_relaxed);
-    Slot& slot = slots_[block % num_slots_];
-    if (block == blocks_ || slot.found.load(std::memory_order_acquire) != block) return false;
+    if (block == blocks_ || found_[slot_of(block)].load(std::memory_order_acquire) != block) return false;
+    BlockSlot& slot = slots_[slot_of(block)];
     number_cells(table_, slot.cells, points_of(block), wanted_, slot.number, *slot.order);
     slot.first_row = wanted_;
     wanted_ += static_cast<std::int32_t>(slot.order->num_first);
@@ -106,7 +93,7 @@ class BlockVoxelizer {
   bool join_next() noexcept {
     const std::int64_t block = joined_.load(std::memory_order_relaxed);
     if (block == numbered_.load(std::memory_order_acquire)) return false;
-    Slot& slot = slots_[block % num_slots_];
+    BlockSlot& slot = slots_[slot_of(block)];
     FirstCome& order = *slot.order;
     const std::int64_t n = points_of(block);
     const std::int64_t inside = order.num_first + order.num_later;
@@ -132,7 +119,9 @@ class BlockVoxelizer {
   const CellTable table_;
   const std::int64_t blocks_;
   const std::int64_t num_slots_;
-  Slots slots_;
+  std::array<BlockSlot, BlockMemory::kMostSlots> slots_;
+  std::array<std::atomic<std::int64_t>, BlockMemory::kMostSlots>
+      found_;                // the block whose cells a slot holds
   std::int32_t wanted_ = 0;  // voxels so far; the numbering thread's
   VoxelizeCounts& counts_;   // the joining thread's
   std::atomic<bool> numbering_{false};

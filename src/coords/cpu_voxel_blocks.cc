@@ -11,6 +11,7 @@ namespace {
 
 constexpr std::int64_t kBlock = kMaxVoxelBlock;
 constexpr std::int64_t kMeanGrain = 8192;
+constexpr std::int64_t kPointsWorthAThread = 4 * kBlock;  // about 50 us of one thread
 constexpr std::size_t kCacheLine = 64;
 
 class BlockVoxelizer {
@@ -152,7 +153,8 @@ BlockMemory BlockMemory::carve(Carver& carver, std::int64_t max_points, std::int
 void voxelize_blocks(Context& context, const CellGrid& grid, const CpuPoints& cloud, const VoxelRows& rows,
                      const BlockMemory& memory, VoxelizeCounts& counts) noexcept {
   BlockVoxelizer voxelizer(grid, cloud, rows, memory, counts);
-  const std::int32_t threads = memory.num_slots > 1 ? std::min(context.threads(), kMaxBlockThreads) : 1;
+  const std::int64_t most = memory.num_slots > 1 ? std::min(context.threads(), kMaxBlockThreads) : 1;
+  const std::int64_t threads = std::min(most, 1 + cloud.count() / kPointsWorthAThread);
   parallel_for(context, 0, threads, 1, [&](std::int64_t begin, std::int64_t end) {
     for (std::int64_t i = begin; i < end; ++i) voxelizer.work();
   });

@@ -10,6 +10,7 @@
 #include <limits>
 #include <random>
 #include <string>
+#include <thread>
 #include <vector>
 
 #include "kernels/voxelize/voxelize.h"
@@ -197,6 +198,34 @@ TEST(Voxelize, ThreadsAndPointsThatLieInOneCellOrInNone) {
     check(grid, 4, {here, nowhere, broken, here}, {.threads = threads});
     check(grid, 4, {here, nowhere, broken, here}, {.threads = threads, .extras = false});
   }
+}
+
+// Several voxelisers want the same few threads: helpers come late, leave and come back.
+TEST(Voxelize, ManyAtOnceShareTheThreads) {
+  VoxelGrid grid = small_grid();
+  const auto points = make_points(50000, 5, 11);
+  const PointsView cloud{points.data(), DType::kFloat32, 50000, 5, 0};
+  test::Voxels truth;
+  test::voxelize_cloud(grid, 5, points, 0, truth);
+  const auto frames = [&](std::int32_t threads) {
+    Context context({.threads = threads});
+    const Voxelizer voxelizer(context, grid, 5, cloud.num_points);
+    const Buffer workspace(context, voxelizer.workspace_bytes());
+    std::vector<std::int32_t> indices(4 * static_cast<std::size_t>(grid.max_voxels));
+    std::vector<float> features(5 * static_cast<std::size_t>(grid.max_voxels));
+    for (int frame = 0; frame < 30; ++frame) {
+      std::int32_t voxels = 0;
+      const Status status = voxelizer.run(context, {&cloud, 1}, indices.data(), features.data(), 5, &voxels,
+                                          nullptr, {workspace.data(), workspace.bytes()});
+      ASSERT_TRUE(status.ok());
+      ASSERT_EQ(static_cast<std::size_t>(voxels), truth.points_per_voxel.size());
+      expect_bytes(truth.indices, indices.data(), "indices");
+      expect_bytes(truth.features, features.data(), "features");
+    }
+  };
+  std::vector<std::thread> callers;
+  for (const std::int32_t threads : {2, 3, 6, 2, 3, 6}) callers.emplace_back(frames, threads);
+  for (std::thread& caller : callers) caller.join();
 }
 
 TEST(Voxelize, WideCellsAndHugeGrids) {

@@ -3,12 +3,11 @@
 
 #include "kernels/pairs/fill_tiles.h"
 #include "kernels/pairs/rows.h"
+#include "kernels/pairs/target_block.h"
 
 namespace voxgemm {
 namespace {
 
-constexpr std::int32_t kBlockRows = 512;
-constexpr std::int32_t kListEntries = 8192;
 constexpr std::int32_t kLanes = 16;
 
 // Non-empty windows of one block, group after group; whole vectors are stored, so each array has room for one
@@ -19,12 +18,7 @@ struct Lists {
   std::int32_t begin[kMaxPairOffsets + 1];
 };
 
-// Targets of one block by phase; each phase has room for whole vectors to be read.
-struct Block {
-  alignas(64) std::int32_t base[kBlockRows + kLanes];
-  alignas(64) std::uint32_t tag[kBlockRows + kLanes];
-  std::int32_t begin[kMaxTapPhases + 1];
-};
+using Block = TargetBlock<std::int32_t, kLanes>;
 
 __mmask16 first_lanes(std::int64_t n) {
   return static_cast<__mmask16>(n >= kLanes ? 0xFFFFU : (1U << n) - 1U);
@@ -192,36 +186,12 @@ void make_block(const PairsArgs& a, std::int64_t tile, std::int64_t first, std::
   const auto local = static_cast<std::uint32_t>(first - tile);
   if (phases == 1) {
     affine_bases(rel, row, ndim, rows, block.base);
-    for (std::int32_t i = 0; i < rows; ++i) block.tag[i] = (local + static_cast<std::uint32_t>(i)) << 8;
-    block.begin[0] = 0;
-    block.begin[1] = rows;
-    return;
+    return tag_rows(local, rows, block);
   }
-  std::int32_t base[kBlockRows];
-  std::int32_t phase_of[kBlockRows];
-  std::int32_t place[kMaxTapPhases + 1] = {};
-  for (std::int32_t i = 0; i < rows; ++i, row += 1 + ndim) {
-    base[i] = divided_base(rel, row, ndim, phase_of[i]);
-    ++place[phase_of[i] + 1];
-  }
-  for (std::int32_t f = 0; f < phases; ++f) place[f + 1] += place[f];
-  for (std::int32_t f = 0; f <= phases; ++f) block.begin[f] = place[f];
-  for (std::int32_t i = 0; i < rows; ++i) {
-    const std::int32_t at = place[phase_of[i]]++;
-    block.base[at] = base[i];
-    block.tag[at] = (local + static_cast<std::uint32_t>(i)) << 8;
-  }
-}
-
-// Rows of a block whose lists are sure to fit.
-std::int32_t block_rows(const Taps& taps) {
-  std::int32_t most = 1;
-  for (std::int32_t f = 0; f < taps.phases; ++f) {
-    const std::int32_t groups = taps.phase_begin[f + 1] - taps.phase_begin[f];
-    most = groups > most ? groups : most;
-  }
-  const std::int32_t rows = kListEntries / most / kLanes * kLanes;
-  return rows < kBlockRows ? rows : kBlockRows;
+  const auto base_of = [&](std::int32_t i, std::int32_t& phase) {
+    return divided_base(rel, row + i * (1 + ndim), ndim, phase);
+  };
+  group_by_phase(local, rows, phases, base_of, block);
 }
 
 // Keys of a group's windows for 16 targets, and their bits; zeros outside m.
@@ -470,7 +440,7 @@ void write_masks(const PairsArgs& a, std::int64_t first, std::int32_t rows, std:
 template <typename Source>
 void fill_table_body(const PairsArgs& a, RowRange targets) {
   const Source source(a.source);
-  const std::int32_t step = block_rows(a.problem.taps);
+  const std::int32_t step = block_rows(a.problem.taps, kLanes);
   const std::int32_t words = (a.problem.kv + 31) / 32;
   Lists lists;
   Block block;
@@ -498,7 +468,7 @@ void fill_table_body(const PairsArgs& a, RowRange targets) {
 }  // namespace
 
 void pairs_avx512_fill_tiles(const PairsArgs& a, RowRange tiles) noexcept {
-  const std::int32_t step = block_rows(a.problem.taps);
+  const std::int32_t step = block_rows(a.problem.taps, kLanes);
   a.problem.form == IndexForm::kBitmap ? fill_tiles_body<Lists, Block, DirectSource>(a, tiles, step)
                                        : fill_tiles_body<Lists, Block, RankedSource>(a, tiles, step);
 }

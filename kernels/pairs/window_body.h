@@ -9,12 +9,10 @@
 
 #include "kernels/pairs/fill_tiles.h"
 #include "kernels/pairs/rows.h"
+#include "kernels/pairs/target_block.h"
 
 namespace voxgemm {
 namespace {
-
-constexpr std::int32_t kBlockRows = 512;
-constexpr std::int32_t kListEntries = 8192;
 
 struct Entry {
   std::int64_t key;
@@ -26,12 +24,7 @@ struct Lists {
   std::int32_t begin[kMaxPairOffsets + 1];  // of each group, in the order of Taps::groups
 };
 
-// Targets of one block by phase.
-struct Block {
-  std::int64_t base[kBlockRows];
-  std::uint32_t tag[kBlockRows];
-  std::int32_t begin[kMaxTapPhases + 1];
-};
+using Block = TargetBlock<std::int64_t, 0>;
 
 // Words addressed directly.
 class DirectSource {
@@ -118,41 +111,15 @@ void make_block(const PairsArgs& a, std::int64_t tile, std::int64_t first, std::
   const std::int32_t phases = a.problem.taps.phases;
   const std::int32_t* row = a.targets + first * (1 + ndim);
   const auto local = static_cast<std::uint32_t>(first - tile);
-  std::int32_t phase = 0;
   if (phases == 1) {
-    for (std::int32_t i = 0; i < rows; ++i, row += 1 + ndim) {
-      block.base[i] = base_of(rel, row, ndim, phase);
-      block.tag[i] = (local + static_cast<std::uint32_t>(i)) << 8;
-    }
-    block.begin[0] = 0;
-    block.begin[1] = rows;
-    return;
+    std::int32_t phase = 0;
+    for (std::int32_t i = 0; i < rows; ++i) block.base[i] = base_of(rel, row + i * (1 + ndim), ndim, phase);
+    return tag_rows(local, rows, block);
   }
-  std::int64_t base[kBlockRows];
-  std::int32_t phase_of[kBlockRows];
-  std::int32_t place[kMaxTapPhases + 1] = {};
-  for (std::int32_t i = 0; i < rows; ++i, row += 1 + ndim) {
-    base[i] = base_of(rel, row, ndim, phase_of[i]);
-    ++place[phase_of[i] + 1];
-  }
-  for (std::int32_t f = 0; f < phases; ++f) place[f + 1] += place[f];
-  for (std::int32_t f = 0; f <= phases; ++f) block.begin[f] = place[f];
-  for (std::int32_t i = 0; i < rows; ++i) {
-    const std::int32_t at = place[phase_of[i]]++;
-    block.base[at] = base[i];
-    block.tag[at] = (local + static_cast<std::uint32_t>(i)) << 8;
-  }
-}
-
-// Rows of a block whose lists are sure to fit.
-std::int32_t block_rows(const Taps& taps) {
-  std::int32_t most = 1;
-  for (std::int32_t f = 0; f < taps.phases; ++f) {
-    const std::int32_t groups = taps.phase_begin[f + 1] - taps.phase_begin[f];
-    most = groups > most ? groups : most;
-  }
-  const std::int32_t rows = kListEntries / most;
-  return rows < kBlockRows ? rows : kBlockRows;
+  const auto base = [&](std::int32_t i, std::int32_t& phase) {
+    return base_of(rel, row + i * (1 + ndim), ndim, phase);
+  };
+  group_by_phase(local, rows, phases, base, block);
 }
 
 // Lists every non-empty window of the block; returns its pairs.
@@ -250,7 +217,7 @@ void scatter(const PairsArgs& a, std::int64_t first, const Source& source, const
 template <typename Source>
 void fill_table_body(const PairsArgs& a, RowRange targets) {
   const Source source(a.source);
-  const std::int32_t step = block_rows(a.problem.taps);
+  const std::int32_t step = block_rows(a.problem.taps, 1);
   const std::int32_t kv = a.problem.kv;
   const std::int32_t words = (kv + 31) / 32;
   Lists lists;
@@ -271,7 +238,7 @@ void fill_table_body(const PairsArgs& a, RowRange targets) {
 }
 
 void fill_tiles_of_form(const PairsArgs& a, RowRange tiles) {
-  const std::int32_t step = block_rows(a.problem.taps);
+  const std::int32_t step = block_rows(a.problem.taps, 1);
   switch (a.problem.form) {
     case IndexForm::kBitmap:
       return fill_tiles_body<Lists, Block, DirectSource>(a, tiles, step);

@@ -104,7 +104,7 @@ void parallel_parts(const Context& context, const std::int64_t* bounds, std::int
   };
   using F = decltype(take_all);
   parallel_ranges(
-      context, 0, parts, 1,
+      context, 0, context.threads(), 1,
       [](void* f, std::int64_t b, std::int64_t e) { (*static_cast<const F*>(f))(b, e); },
       const_cast<void*>(static_cast<const void*>(&take_all)));
 }

@@ -42,7 +42,7 @@ void parallel_for(const Context& context, std::int64_t begin, std::int64_t end, 
       const_cast<void*>(static_cast<const void*>(&fn)));
 }
 
-/// Parts of a range [bounds[p], bounds[p + 1]), at most one for each thread.
+/// Parts of a range [bounds[p], bounds[p + 1]), one for each thread; from kMost on threads share them.
 struct Parts {
   static constexpr std::int32_t kMost = 64;
 

@@ -1,7 +1,6 @@
-// How many output rows a tile of compacted pairs and a thread's share of rows should have: pure functions.
+// How many output rows a tile of compacted pairs and a thread's least share of rows have.
 #pragma once
 
-#include <algorithm>
 #include <cstdint>
 
 namespace voxgemm {

@@ -81,8 +81,7 @@ void avx512_pair_blocks(const PairBlocksArgs& a, RowRange windows) noexcept {
   std::int32_t local[kPairWindowRows];
   for (std::int64_t w = windows.begin; w < windows.end; ++w) {
     const std::int64_t first = w * kPairWindowRows;
-    const std::int64_t left = a.num_out - first;
-    const auto count = static_cast<std::int32_t>(left < kPairWindowRows ? left : kPairWindowRows);
+    const std::int32_t count = window_rows(a.num_out, w);
     find_keys(a, first, count, keys);
     sort_by_key(keys, count, ends, local);
     for (std::int32_t r = 0; r < count; r += kPairBlockRows) {

@@ -46,6 +46,12 @@ std::span<const PairBlocksKernel> pair_blocks_kernels();
 void scalar_pair_blocks(const PairBlocksArgs&, RowRange windows) noexcept;
 void avx512_pair_blocks(const PairBlocksArgs&, RowRange windows) noexcept;
 
+/// Rows of window w.
+constexpr std::int32_t window_rows(std::int32_t num_out, std::int64_t w) {
+  const std::int64_t left = num_out - w * kPairWindowRows;
+  return static_cast<std::int32_t>(left < kPairWindowRows ? left : kPairWindowRows);
+}
+
 /// Whether rows of a map have keys.
 constexpr bool has_block_keys(std::int32_t kv) { return kv == 27 || kv <= 10; }
 

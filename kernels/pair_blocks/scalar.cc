@@ -29,8 +29,7 @@ void scalar_pair_blocks(const PairBlocksArgs& a, RowRange windows) noexcept {
   std::uint16_t ends[kPairBlockKeys];
   for (std::int64_t w = windows.begin; w < windows.end; ++w) {
     const std::int64_t first = w * kPairWindowRows;
-    const std::int64_t left = a.num_out - first;
-    const auto count = static_cast<std::int32_t>(left < kPairWindowRows ? left : kPairWindowRows);
+    const std::int32_t count = window_rows(a.num_out, w);
     for (std::int32_t r = 0; r < count; ++r) {
       const std::uint32_t key = has_block_keys(a.kv) ? block_key(a.mask[first + r], a.kv) : 0;
       keys[r] = static_cast<std::uint16_t>(key);

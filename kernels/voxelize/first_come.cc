@@ -181,9 +181,9 @@ void gather(const VoxelRows& rows, std::int64_t row, std::span<const std::int32_
 
 // The part of a cell, the last one, kVoxelParts, when a point lies in none. Blocks of 16 x 16 x 16 cells stay
 // whole.
-class Parts {
+class SpaceParts {
  public:
-  explicit Parts(const CellGrid& grid)
+  explicit SpaceParts(const CellGrid& grid)
       : block_(~(std::uint64_t{15} | std::uint64_t{15} << grid.y_shift | std::uint64_t{15} << grid.z_shift)) {
   }
   std::size_t of(std::uint64_t cell) const {
@@ -272,7 +272,7 @@ void mean_voxels(const VoxelRows& rows, RowRange range) noexcept {
 
 void count_parts(const CellGrid& grid, const std::uint64_t* cells, std::int64_t n,
                  PartCounts& count) noexcept {
-  const Parts parts(grid);
+  const SpaceParts parts(grid);
   std::array<PartCounts, 2> found{};  // so that points of one part need not wait for each other
   for (std::int64_t i = 0; i < n; ++i) ++found[static_cast<std::size_t>(i % 2)][parts.of(cells[i])];
   for (std::size_t p = 0; p <= kVoxelParts; ++p) count[p] += found[0][p] + found[1][p];
@@ -280,7 +280,7 @@ void count_parts(const CellGrid& grid, const std::uint64_t* cells, std::int64_t 
 
 void list_by_part(const CellGrid& grid, std::span<const std::uint64_t> cells, std::int32_t first_point,
                   PartCounts& place, std::uint64_t* listed_cells, std::int32_t* listed) noexcept {
-  const Parts parts(grid);
+  const SpaceParts parts(grid);
   for (std::size_t i = 0; i < cells.size(); ++i) {
     const std::int32_t at = place[parts.of(cells[i])]++;
     listed_cells[at] = cells[i];

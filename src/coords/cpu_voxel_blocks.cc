@@ -17,7 +17,7 @@ constexpr std::size_t kCacheLine = 64;
 class BlockVoxelizer {
  public:
   BlockVoxelizer(const CellGrid& grid, const CpuPoints& cloud, const VoxelRows& rows,
-                 const BlockMemory& memory, VoxelizeCounts& counts) noexcept
+                 const VoxelBlockMemory& memory, VoxelizeCounts& counts) noexcept
       : cloud_(cloud),
         rows_(rows),
         table_{memory.table, cell_table_bits(cloud.count()), grid.wide()},
@@ -83,7 +83,6 @@ class BlockVoxelizer {
     if (block == blocks_ || found_[slot_of(block)].load(std::memory_order_acquire) != block) return false;
     BlockSlot& slot = slots_[slot_of(block)];
     number_cells(table_, slot.cells, points_of(block), wanted_, slot.number, *slot.order);
-    slot.first_row = wanted_;
     wanted_ += static_cast<std::int32_t>(slot.order->num_first);
     numbered_.store(block + 1, std::memory_order_release);
     step_taken();
@@ -99,10 +98,11 @@ class BlockVoxelizer {
     const std::int64_t n = points_of(block);
     const std::int64_t inside = order.num_first + order.num_later;
     count_points(slot.cells, n, n - inside, counts_);
+    const auto first_row = static_cast<std::int32_t>(counts_.voxels_wanted);
     counts_.voxels_wanted += order.num_first;
-    if (counts_.voxels_wanted > rows_.max_voxels) drop_points(rows_, slot.first_row, slot.number, order);
-    write_indices(rows_, slot.first_row, slot.cells, order.openers());
-    open_voxels(rows_, slot.first_row, order.openers(), slot.points.data, slot.points.stride);
+    if (counts_.voxels_wanted > rows_.max_voxels) drop_points(rows_, first_row, slot.number, order);
+    write_indices(rows_, first_row, slot.cells, order.openers());
+    open_voxels(rows_, first_row, order.openers(), slot.points.data, slot.points.stride);
     counts_.voxels += static_cast<std::int32_t>(order.num_first);
     counts_.point_overflow +=
         join_voxels(rows_, slot.number, order.others(), slot.points.data, slot.points.stride);
@@ -120,9 +120,9 @@ class BlockVoxelizer {
   const CellTable table_;
   const std::int64_t blocks_;
   const std::int64_t num_slots_;
-  std::array<BlockSlot, BlockMemory::kMostSlots> slots_;
-  std::array<std::atomic<std::int64_t>, BlockMemory::kMostSlots>
-      found_;                // the block whose cells a slot holds
+  std::array<BlockSlot, VoxelBlockMemory::kMostSlots> slots_;
+  // The block whose cells a slot holds.
+  std::array<std::atomic<std::int64_t>, VoxelBlockMemory::kMostSlots> found_;
   std::int32_t wanted_ = 0;  // voxels so far; the numbering thread's
   VoxelizeCounts& counts_;   // the joining thread's
   std::atomic<bool> numbering_{false};
@@ -135,9 +135,9 @@ class BlockVoxelizer {
 
 }  // namespace
 
-BlockMemory BlockMemory::carve(Carver& carver, std::int64_t max_points, std::int32_t columns, bool wide,
-                               std::int32_t threads) noexcept {
-  BlockMemory m;
+VoxelBlockMemory VoxelBlockMemory::carve(Carver& carver, std::int64_t max_points, std::int32_t columns,
+                                         bool wide, std::int32_t threads) noexcept {
+  VoxelBlockMemory m;
   m.table = carver.take<std::byte>(static_cast<std::int64_t>(CellTable::slot_bytes(wide))
                                    << cell_table_bits(max_points));
   m.num_slots = threads > 1 ? kMostSlots : 1;
@@ -151,13 +151,11 @@ BlockMemory BlockMemory::carve(Carver& carver, std::int64_t max_points, std::int
 }
 
 void voxelize_blocks(Context& context, const CellGrid& grid, const CpuPoints& cloud, const VoxelRows& rows,
-                     const BlockMemory& memory, VoxelizeCounts& counts) noexcept {
+                     const VoxelBlockMemory& memory, VoxelizeCounts& counts) noexcept {
   BlockVoxelizer voxelizer(grid, cloud, rows, memory, counts);
   const std::int64_t most = memory.num_slots > 1 ? std::min(context.threads(), kMaxBlockThreads) : 1;
   const std::int64_t threads = std::min(most, 1 + cloud.count() / kPointsWorthAThread);
-  parallel_for(context, 0, threads, 1, [&](std::int64_t begin, std::int64_t end) {
-    for (std::int64_t i = begin; i < end; ++i) voxelizer.work();
-  });
+  parallel_each(context, threads, [&](std::int64_t) { voxelizer.work(); });
   parallel_for(context, 0, counts.voxels, kMeanGrain, [&](std::int64_t begin, std::int64_t end) {
     mean_voxels(rows, {begin, end});
   });

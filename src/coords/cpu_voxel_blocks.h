@@ -24,10 +24,9 @@ struct BlockSlot {
   std::uint64_t* cells = nullptr;  // [kMaxVoxelBlock]
   std::int32_t* number = nullptr;  // likewise
   FirstCome* order = nullptr;
-  std::int32_t first_row = 0;  // of the voxels that it opens
 };
 
-struct BlockMemory {
+struct VoxelBlockMemory {
   static constexpr std::size_t kMostSlots = 8;
 
   std::byte* table = nullptr;
@@ -35,12 +34,12 @@ struct BlockMemory {
   std::size_t num_slots = 1;
 
   /// For up to `threads` threads.
-  static BlockMemory carve(Carver& carver, std::int64_t max_points, std::int32_t columns, bool wide,
-                           std::int32_t threads) noexcept;
+  static VoxelBlockMemory carve(Carver& carver, std::int64_t max_points, std::int32_t columns, bool wide,
+                                std::int32_t threads) noexcept;
 };
 
 /// Voxelises one cloud into `rows`; adds to counts.
 void voxelize_blocks(Context& context, const CellGrid& grid, const CpuPoints& cloud, const VoxelRows& rows,
-                     const BlockMemory& memory, VoxelizeCounts& counts) noexcept;
+                     const VoxelBlockMemory& memory, VoxelizeCounts& counts) noexcept;
 
 }  // namespace voxgemm

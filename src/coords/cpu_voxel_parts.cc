@@ -165,12 +165,13 @@ class PartVoxelizer {
   std::array<std::int64_t, kVoxelParts> first_voxel_{};
 };
 
-// Calls fn(i) for i in [0, n) on the context's threads.
-template <typename Fn>
-void for_each_of(const Context& context, std::size_t n, Fn fn) noexcept {
-  parallel_for(context, 0, static_cast<std::int64_t>(n), 1, [&](std::int64_t begin, std::int64_t end) {
-    for (std::int64_t i = begin; i < end; ++i) fn(static_cast<std::size_t>(i));
-  });
+// Adds what chunks and parts count; voxels are counted as they get rows.
+void add_points(const VoxelizeCounts& from, VoxelizeCounts& to) noexcept {
+  to.points += from.points;
+  to.not_finite += from.not_finite;
+  to.out_of_range += from.out_of_range;
+  to.voxel_overflow += from.voxel_overflow;
+  to.point_overflow += from.point_overflow;
 }
 
 }  // namespace
@@ -197,23 +198,22 @@ void voxelize_in_parts(Context& context, const CellGrid& grid, const CpuPoints& 
                        const PartMemory& memory, VoxelizeCounts& counts) noexcept {
   PartVoxelizer voxelizer(grid, cloud, rows, memory, context.threads());
   const auto chunks = voxelizer.chunks();
-  for_each_of(context, chunks.size(), [&](std::size_t c) { voxelizer.list_points(c); });
+  parallel_each(context, chunks.size(), [&](std::size_t c) { voxelizer.list_points(c); });
   voxelizer.place_parts();
   std::array<std::int64_t, kVoxelParts> full{};
-  for_each_of(context, kVoxelParts, [&](std::size_t p) { full[p] = voxelizer.voxelize(p); });
+  parallel_each(context, kVoxelParts, [&](std::size_t p) { full[p] = voxelizer.voxelize(p); });
 
   std::array<std::int32_t, kMaxPointChunks> first_row{};
   std::int32_t wanted = 0;
   for (std::size_t c = 0; c < chunks.size(); ++c) {
     first_row[c] = std::min(wanted, rows.max_voxels);
     for (const std::int32_t opened : chunks[c].opened) wanted += opened;
-    counts.points += chunks[c].counts.points;
-    counts.not_finite += chunks[c].counts.not_finite;
-    counts.out_of_range += chunks[c].counts.out_of_range;
+    add_points(chunks[c].counts, counts);
   }
   counts.voxels_wanted = wanted;
   counts.voxels = std::min(wanted, rows.max_voxels);
-  for_each_of(context, chunks.size(), [&](std::size_t c) { voxelizer.write_rows(chunks[c], first_row[c]); });
+  parallel_each(context, chunks.size(),
+                [&](std::size_t c) { voxelizer.write_rows(chunks[c], first_row[c]); });
 
   if (wanted == counts.voxels && rows.point_rows == nullptr && rows.padded == nullptr) {
     for (const std::int64_t points : full) counts.point_overflow += points;
@@ -225,11 +225,8 @@ void voxelize_in_parts(Context& context, const CellGrid& grid, const CpuPoints& 
     });
   }
   std::array<VoxelizeCounts, kVoxelParts> partial{};
-  for_each_of(context, kVoxelParts, [&](std::size_t p) { voxelizer.finish(p, partial[p]); });
-  for (const VoxelizeCounts& part : partial) {
-    counts.voxel_overflow += part.voxel_overflow;
-    counts.point_overflow += part.point_overflow;
-  }
+  parallel_each(context, kVoxelParts, [&](std::size_t p) { voxelizer.finish(p, partial[p]); });
+  for (const VoxelizeCounts& part : partial) add_points(part, counts);
 }
 
 }  // namespace voxgemm

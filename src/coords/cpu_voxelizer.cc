@@ -16,7 +16,7 @@ constexpr std::int64_t kMinPartPoints = 16 * kMaxVoxelBlock;
 
 struct Memory {
   std::int32_t* kept = nullptr;  // [rows per cloud]
-  BlockMemory blocks;
+  VoxelBlockMemory blocks;
   PartMemory parts;  // only where they are used
 };
 
@@ -62,8 +62,11 @@ class CpuVoxelizer final : public VoxelizerBackend {
     const std::int64_t n = plan_.max_points;
     Memory m;
     m.kept = carver.take<std::int32_t>(std::min<std::int64_t>(n, plan_.grid.max_voxels));
-    m.blocks = BlockMemory::carve(carver, n, plan_.columns, grid_.wide(), threads_);
-    if (in_parts(threads_, n)) m.parts = PartMemory::carve(carver, n, plan_.columns, grid_.wide());
+    Carver same_place = carver;  // a cloud goes one way or the other
+    m.blocks = VoxelBlockMemory::carve(carver, n, plan_.columns, grid_.wide(), threads_);
+    if (!in_parts(threads_, n)) return m;
+    m.parts = PartMemory::carve(same_place, n, plan_.columns, grid_.wide());
+    if (same_place.used() > carver.used()) carver = same_place;
     return m;
   }
 

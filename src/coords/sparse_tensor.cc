@@ -118,10 +118,8 @@ bool is_active(const void* dense, std::int64_t site, std::int32_t channels, DTyp
 template <typename Fn>
 void for_site_blocks(Context& context, std::int64_t sites, Fn fn) {
   const std::int64_t blocks = (sites + kSiteBlock - 1) / kSiteBlock;
-  parallel_for(context, 0, blocks, 1, [&](std::int64_t first, std::int64_t last) {
-    for (std::int64_t b = first; b < last; ++b) {
-      fn(static_cast<std::size_t>(b), b * kSiteBlock, std::min(sites, (b + 1) * kSiteBlock));
-    }
+  parallel_each(context, blocks, [&](std::int64_t b) {
+    fn(static_cast<std::size_t>(b), b * kSiteBlock, std::min(sites, (b + 1) * kSiteBlock));
   });
 }
 

@@ -90,7 +90,7 @@ void parallel_parts(const Context& context, const std::int64_t* bounds, std::int
   std::array<Part, Parts::kMost> left;
   const std::span<Part> all(left.data(), static_cast<std::size_t>(parts));
   for (std::size_t p = 0; p < all.size(); ++p) all[p].set(bounds[p], bounds[p + 1]);
-  const auto take_all = [&](std::int64_t, std::int64_t) {
+  parallel_for(context, 0, context.threads(), 1, [&](std::int64_t, std::int64_t) {
     const auto own = static_cast<std::size_t>(tbb::this_task_arena::current_thread_index()) % all.size();
     std::int64_t begin = 0;
     std::int64_t end = 0;
@@ -101,12 +101,7 @@ void parallel_parts(const Context& context, const std::int64_t* bounds, std::int
       if (other.left() == 0) return;
       if (other.take(false, least, begin, end)) fn(state, begin, end);
     }
-  };
-  using F = decltype(take_all);
-  parallel_ranges(
-      context, 0, context.threads(), 1,
-      [](void* f, std::int64_t b, std::int64_t e) { (*static_cast<const F*>(f))(b, e); },
-      const_cast<void*>(static_cast<const void*>(&take_all)));
+  });
 }
 
 void parallel_ranges(const Context& context, std::int64_t begin, std::int64_t end, std::int64_t grain,

@@ -42,6 +42,14 @@ void parallel_for(const Context& context, std::int64_t begin, std::int64_t end, 
       const_cast<void*>(static_cast<const void*>(&fn)));
 }
 
+/// Calls fn(i) for every i in [0, n), one at a time, as parallel_for does.
+template <typename Int, typename Fn>
+void parallel_each(const Context& context, Int n, Fn&& fn) noexcept {
+  parallel_for(context, 0, static_cast<std::int64_t>(n), 1, [&](std::int64_t begin, std::int64_t end) {
+    for (std::int64_t i = begin; i < end; ++i) fn(static_cast<Int>(i));
+  });
+}
+
 /// Parts of a range [bounds[p], bounds[p + 1]), one for each thread; from kMost on threads share them.
 struct Parts {
   static constexpr std::int32_t kMost = 64;

@@ -31,12 +31,10 @@ RowsFound count_rows(const Context& context, const CoordIndexSteps& steps, const
                      const std::int32_t* indices, const Chunks& chunks) noexcept {
   const CoordIndexRef& index = level.index;
   std::array<RowsFound, kMaxChunks> found;
-  parallel_for(context, 0, chunks.count, 1, [&](std::int64_t begin, std::int64_t end) {
-    for (std::int64_t c = begin; c < end; ++c) {
-      std::int32_t* const counts = level.counts + c * index.num_slabs;
-      std::fill_n(counts, index.num_slabs, 0);
-      found[static_cast<std::size_t>(c)] = steps.count_rows(index, indices, chunks.range(c), counts);
-    }
+  parallel_each(context, chunks.count, [&](std::int64_t c) {
+    std::int32_t* const counts = level.counts + c * index.num_slabs;
+    std::fill_n(counts, index.num_slabs, 0);
+    found[static_cast<std::size_t>(c)] = steps.count_rows(index, indices, chunks.range(c), counts);
   });
   RowsFound all;
   for (std::int64_t c = 0; c < chunks.count; ++c) {
@@ -72,9 +70,8 @@ std::int32_t number_rows(const Context& context, const CoordIndexSteps& steps, c
   const auto n = static_cast<std::int32_t>(chunks.n);
   *index.state = {.wanted = n, .count = n, .canonical = ascending ? 1 : 0};
   const std::int64_t to_split = ascending ? 0 : chunks.count;
-  parallel_for(context, 0, to_split, 1, [&](std::int64_t begin, std::int64_t end) {
-    for (std::int64_t c = begin; c < end; ++c)
-      steps.split_rows(index, indices, chunks.range(c), level.counts + c * index.num_slabs);
+  parallel_each(context, to_split, [&](std::int64_t c) {
+    steps.split_rows(index, indices, chunks.range(c), level.counts + c * index.num_slabs);
   });
   parallel_for(context, 0, index.num_slabs, kSlabGrain, [&](std::int64_t begin, std::int64_t end) {
     steps.number_rows(index, indices, {begin, end}, level.indices);

@@ -14,7 +14,7 @@ namespace {
 constexpr std::int64_t kTableRows = 2048;          // rows of a unit of a table
 static_assert(kTableRows % kPairWindowRows == 0);  // so that a unit's blocks are its own
 constexpr std::int64_t kSlabUnit = 4;              // slabs of a unit
-constexpr std::int64_t kUnitsPerLook = 16;  // units of one task before a thread looks for another
+constexpr std::int64_t kUnitsPerLook = 16;         // units of one task before a thread looks for another
 
 bool has_pattern_key(const ConvGeometry& g) {
   return g.kind == ConvKind::kSubm && g.kernel_size == Dims{3, 3, 3};
@@ -93,8 +93,8 @@ class TaskRunner {
     }
   }
 
-  // Takes and runs up to kUnitsPerLook units, fewer when a level becomes ready: what follows from that is more
-  // urgent. False when there was none.
+  // Takes and runs up to kUnitsPerLook units, fewer when a level becomes ready: what follows from that is
+  // more urgent. False when there was none.
   bool run_units(const PairTask& task, TaskState& state) const noexcept {
     const std::int64_t units = units_of(task);
     const std::uint64_t steps = steps_made().load(std::memory_order_relaxed);
@@ -274,9 +274,7 @@ void run_tasks(const Context& context, const CpuPairLayout& layout, Workspace wo
     level.state->index.taken_words = 0;
   }
   const TaskRunner runner(layout, workspace);
-  parallel_for(context, 0, context.threads(), 1, [&](std::int64_t begin, std::int64_t end) {
-    for (std::int64_t i = begin; i < end; ++i) runner.work();
-  });
+  parallel_each(context, context.threads(), [&](std::int64_t) { runner.work(); });
   for (std::size_t i = 0; i < tasks.size(); ++i) {
     const bool forward = tasks[i].kind == TaskKind::kTiles;
     if (!forward && tasks[i].kind != TaskKind::kTilesBackward) continue;

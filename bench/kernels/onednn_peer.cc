@@ -1,4 +1,5 @@
-#include <cstdlib>
+#include <omp.h>
+
 #include <cstring>
 #include <memory>
 #include <oneapi/dnnl/dnnl.hpp>
@@ -41,7 +42,7 @@ std::function<void()> gather(const BenchLayer& layer) { return gather_gemm_scatt
 }  // namespace
 
 void add_onednn_peers(std::vector<Peer>& peers) {
-  setenv("OMP_NUM_THREADS", "1", 1);  // read by oneDNN's runtime when it starts
+  omp_set_num_threads(1);  // as our rows; the environment has been read before main() could set it
   peers.push_back({"onednn_int8", dense_int8});
   peers.push_back({"gather_gemm_scatter_f32_onednn", gather});
 }

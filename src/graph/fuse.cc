@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <cmath>
 #include <numeric>
+#include <utility>
 
 #include "graph/nodes.h"
 
@@ -38,13 +39,17 @@ class Fuser {
     for (std::size_t id = 0; id < net_.nodes.size(); ++id) {
       if (live_[id]) place(static_cast<std::int32_t>(id));
     }
-    // A chain runs where its last part stood: by then its residual exists.
-    std::sort(fused_.begin(), fused_.end(),
-              [](const FusedNode& a, const FusedNode& b) { return a.output < b.output; });
+    // A chain runs where its last part stood: by then its residual exists. Dense values, which no layer
+    // reads, come last: this is the order of execution, and nothing may ask another one for who reads last.
+    std::sort(fused_.begin(), fused_.end(), [&](const FusedNode& a, const FusedNode& b) {
+      return std::pair(is_dense(a), a.output) < std::pair(is_dense(b), b.output);
+    });
     return std::move(fused_);
   }
 
  private:
+  [[nodiscard]] bool is_dense(const FusedNode& fused) const { return net_.node(fused.output).sites < 0; }
+
   /// The fused node that makes `value`, when only `reader` reads it and it may still grow.
   FusedNode* growable(std::int32_t value, std::int32_t reader) {
     const auto& readers = readers_[static_cast<std::size_t>(value)];

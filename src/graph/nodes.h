@@ -85,7 +85,8 @@ struct FusedNode {
   float act_alpha = 0.0F;
 };
 
-/// Live nodes (those that reach an output) in an order in which every input is made before it is read.
+/// Live nodes (those that reach an output) in the order in which an engine runs them: every input is made
+/// before it is read, dense values come after all sparse ones, wherever they were declared.
 /// Fuses conv + add + relu, conv + add, conv + relu and add + relu when nothing else reads the inner values
 /// and the convolution has no activation of its own. Of an add of two such convolutions the first operand is
 /// fused; the other one is the residual.

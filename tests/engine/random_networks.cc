@@ -1,0 +1,169 @@
+#include "tests/engine/random_networks.h"
+
+#include <array>
+#include <random>
+#include <string>
+#include <vector>
+
+#include "tests/engine/engine_runner.h"
+
+namespace voxgemm::test {
+namespace {
+
+constexpr std::int32_t kCapacity = 200;
+
+/// Sparse values of one site set.
+struct Level {
+  std::vector<std::pair<Value, std::int32_t>> values;  ///< and their channels
+  std::string key;  ///< of the strided convolution that made it; "" = input
+};
+
+class Generator {
+ public:
+  explicit Generator(std::uint32_t seed) : random_(seed), seed_(seed) {
+    t_.name = "random";
+    t_.shape = {pick(4, 9), pick(5, 10), pick(5, 10)};
+    t_.batch_size = pick(1, 2);
+    t_.channels = pick(1, 6);
+    mark_percent_ = pick(0, 60);
+  }
+
+  TestNetwork run() {
+    const Value in = t_.net.input("in", t_.shape, t_.batch_size, t_.channels, kCapacity);
+    levels_.push_back({{{in, t_.channels}}, ""});
+    for (std::int32_t layers = pick(3, 10); layers > 0; --layers) add_layers();
+    if (outputs_ == 0) mark(levels_.back().values.back().first, pick(0, 3));
+    return std::move(t_);
+  }
+
+ private:
+  std::int32_t pick(std::int32_t low, std::int32_t high) {
+    return low + static_cast<std::int32_t>(random_() % static_cast<std::uint32_t>(high - low + 1));
+  }
+  std::string next_name() { return std::string("n").append(std::to_string(names_++)); }
+  std::pair<Value, std::int32_t> any(const Level& level) {
+    return level
+        .values[static_cast<std::size_t>(pick(0, static_cast<std::int32_t>(level.values.size()) - 1))];
+  }
+
+  /// Marks `value` as an output of kind 0 sparse, 1 dense, 2 maximum, 3 average.
+  void mark(Value value, std::int32_t kind) {
+    const std::string name = std::string("out").append(std::to_string(outputs_++));
+    Network& net = t_.net;
+    if (kind == 1) {
+      value = net.to_dense(value, pick(0, 1) == 0 ? DenseLayout::kNCHW : DenseLayout::kNHWC, name);
+    } else if (kind > 1) {
+      value = net.global_pool(value, kind == 2 ? PoolKind::kMax : PoolKind::kAverage, name);
+    }
+    net.output(value, name + ".of");
+  }
+
+  Value keep(Level& level, Value value, std::int32_t channels) {
+    level.values.emplace_back(value, channels);
+    while (pick(1, 100) <= mark_percent_) mark(value, pick(0, 3));
+    return value;
+  }
+
+  ConvLayer layer(const ConvGeometry& geometry, std::int32_t c_in, std::int32_t c_out, Activation activation,
+                  const std::string& key = "") {
+    return random_conv(next_name(), geometry, c_in, c_out, seed_ * 31U + static_cast<std::uint32_t>(names_),
+                       activation, key);
+  }
+  Activation activation() {
+    constexpr std::array<Activation, 3> kAll{Activation::kNone, Activation::kReLU, Activation::kLeakyReLU};
+    return kAll[static_cast<std::size_t>(pick(0, 2))];
+  }
+
+  void add_subm(Level& level) {
+    const auto [in, c] = any(level);
+    const std::int32_t c_out = pick(0, 1) == 0 ? c : pick(1, 4) * 8;
+    const ConvGeometry geometry{ConvKind::kSubm, Dims::filled(3, pick(0, 3) == 0 ? 1 : 3)};
+    keep(level, t_.net.conv(in, layer(geometry, c, c_out, activation())), c_out);
+  }
+
+  /// stage + conv(conv(stage)), often with a ReLU behind: what the in-place residual is made for.
+  void add_residual_block(Level& level) {
+    const auto [stage, c] = any(level);
+    const ConvGeometry geometry{ConvKind::kSubm, Dims::filled(3, 3)};
+    const Value a = keep(level, t_.net.conv(stage, layer(geometry, c, c, Activation::kReLU)), c);
+    const Value b = keep(level, t_.net.conv(a, layer(geometry, c, c, Activation::kNone)), c);
+    const bool swapped = pick(0, 1) == 1;
+    const Value sum = keep(level, t_.net.add(swapped ? stage : b, swapped ? b : stage, next_name()), c);
+    if (pick(0, 2) > 0) keep(level, t_.net.relu(sum, next_name()), c);
+  }
+
+  void add_join(Level& level) {
+    const auto [a, ca] = any(level);
+    const auto [b, cb] = any(level);
+    if (ca == cb && pick(0, 1) == 0) {
+      keep(level, t_.net.add(a, b, next_name()), ca);
+      return;
+    }
+    const std::array<Value, 2> both{a, b};
+    keep(level, t_.net.concat(both, next_name()), ca + cb);
+  }
+
+  static ConvGeometry down() {
+    return {ConvKind::kRegular, Dims::filled(3, 3), Dims::filled(3, 2), Dims::filled(3, 1)};
+  }
+
+  void add_level() {
+    const auto [in, c] = any(levels_.back());
+    const std::int32_t c_out = pick(1, 4) * 8;
+    Level next{{}, std::string("down").append(std::to_string(levels_.size()))};
+    ConvLayer strided = layer(down(), c, c_out, activation(), next.key);
+    const std::string name = strided.name;
+    const Value out = t_.net.conv(in, std::move(strided));
+    t_.net.set_capacity(name, 4 * kCapacity);
+    keep(next, out, c_out);
+    levels_.push_back(std::move(next));
+  }
+
+  /// Back to the level above the deepest one, which grows there again.
+  void add_inverse() {
+    if (levels_.size() < 2) return add_level();
+    const Level& low = levels_.back();
+    Level& high = levels_[levels_.size() - 2];
+    const auto [in, c] = any(low);
+    const std::int32_t c_out = pick(1, 4) * 8;
+    keep(high, t_.net.inverse_conv(in, layer(down(), c, c_out, activation(), low.key)), c_out);
+  }
+
+  void add_layers() {
+    Level& level = levels_[static_cast<std::size_t>(pick(0, static_cast<std::int32_t>(levels_.size()) - 1))];
+    switch (pick(0, 8)) {
+      case 0:
+      case 1:
+        return add_subm(level);
+      case 2:
+      case 3:
+      case 4:
+        return add_residual_block(level);
+      case 5:
+        return add_join(level);
+      case 6: {
+        const auto [in, c] = any(level);
+        keep(level, t_.net.relu(in, next_name()), c);
+        return;
+      }
+      case 7:
+        return levels_.size() < 3 ? add_level() : add_residual_block(level);
+      default:
+        return add_inverse();
+    }
+  }
+
+  std::mt19937 random_;
+  std::uint32_t seed_;
+  TestNetwork t_{};
+  std::vector<Level> levels_;
+  std::int32_t names_ = 0;
+  std::int32_t outputs_ = 0;
+  std::int32_t mark_percent_ = 0;
+};
+
+}  // namespace
+
+TestNetwork random_network(std::uint32_t seed) { return Generator(seed).run(); }
+
+}  // namespace voxgemm::test

@@ -1,0 +1,15 @@
+// Random networks that lower in every way there is: residual blocks, joins, levels down and back up, and
+// outputs of every kind at every place, declared before, between and after the layers.
+#pragma once
+
+#include <cstdint>
+
+#include "tests/engine/test_networks.h"
+
+namespace voxgemm::test {
+
+/// The same network for the same seed. Depth, channels and shapes are small; every value is marked as an
+/// output (sparse, dense or pooled) with a probability that differs from network to network.
+TestNetwork random_network(std::uint32_t seed);
+
+}  // namespace voxgemm::test

@@ -34,7 +34,9 @@ using LogSink = std::function<void(LogLevel, std::string_view)>;
 
 struct ContextOptions {
   Device device{};           ///< CPU (index 0), or a CUDA ordinal
-  std::int32_t threads = 0;  ///< CPU threads; 0 = all that the process may use
+  /// CPU threads; 0 = all that the process may use: its hardware threads, affinity and cgroup CPU quota. More
+  /// than oneTBB lends (by default the hardware threads) do not work; Context::threads() says how many do.
+  std::int32_t threads = 0;
   void* stream = nullptr;    ///< cudaStream_t of the caller; null = one that the context owns
   KernelPolicy kernels{};
   LogSink log{};                   ///< empty = silent

@@ -1,17 +1,20 @@
 #include "voxgemm/context.h"
 
 #include <fmt/format.h>
+#include <tbb/global_control.h>
 #include <tbb/info.h>
 #include <tbb/task_arena.h>
 #if defined(__linux__)
 #include <sys/mman.h>
 #endif
 
+#include <algorithm>
 #include <cstring>
 #include <new>
 #include <utility>
 
 #include "core/context_impl.h"
+#include "core/cpu_quota.h"
 #include "core/cuda_device.h"
 
 namespace voxgemm {
@@ -20,6 +23,8 @@ namespace {
 // From this size on, memory begins at a huge page and asks for huge pages: the random reads of a large index
 // or feature matrix would otherwise wait for page walks more than for data.
 constexpr std::size_t kHugePage = std::size_t{2} << 20;
+
+constexpr std::int32_t kMostThreads = 4096;
 
 std::align_val_t alignment_of(std::size_t bytes) {
   return std::align_val_t{bytes >= kHugePage ? kHugePage : 256};
@@ -32,6 +37,20 @@ void* allocate_host(std::size_t bytes) {
     madvise(p, bytes, MADV_HUGEPAGE);  // a wish: failure changes nothing
 #endif
   return p;
+}
+
+/// Threads that will really work. An arena takes any number, but oneTBB lends it no more than its own limit,
+/// the hardware threads in the process's affinity unless the program sets another by tbb::global_control.
+std::int32_t working_threads(std::int32_t asked) {
+  using tbb::global_control;
+  const auto limit = std::min<std::size_t>(
+      global_control::active_value(global_control::max_allowed_parallelism), kMostThreads);
+  const auto lent = static_cast<std::int32_t>(limit);
+  if (asked > 0) return std::min(asked, lent);
+  // oneTBB may look at the affinity alone: above the quota of a cgroup all threads stand still for the rest
+  // of each period, in the middle of loops that others wait for.
+  const std::int32_t present = std::min(tbb::info::default_concurrency(), lent);
+  return std::min(present, cpu_quota().value_or(present));
 }
 
 std::byte* allocate_bytes(Context& context, std::size_t bytes) {
@@ -57,11 +76,11 @@ Context::Impl::~Impl() {
 Context::Context(ContextOptions options) : impl_(std::make_unique<Impl>()) {
   impl_->options = std::move(options);
   const ContextOptions& o = impl_->options;
-  check(o.threads >= 0 && o.threads <= 4096, ErrorCode::kInvalidArgument,
-        fmt::format("ContextOptions::threads is {}, allowed 0 to 4096", o.threads));
+  check(o.threads >= 0 && o.threads <= kMostThreads, ErrorCode::kInvalidArgument,
+        fmt::format("ContextOptions::threads is {}, allowed 0 to {}", o.threads, kMostThreads));
   check(o.device.kind == DeviceKind::kCuda || o.device.index == 0, ErrorCode::kInvalidArgument,
         fmt::format("ContextOptions::device is the CPU with index {}, must be 0", o.device.index));
-  impl_->threads = o.threads > 0 ? o.threads : tbb::info::default_concurrency();
+  impl_->threads = working_threads(o.threads);
   if (impl_->threads > 1) {
     auto arena = std::make_shared<tbb::task_arena>(impl_->threads);
     arena->initialize();

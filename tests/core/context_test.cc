@@ -1,8 +1,11 @@
-// Proves: contexts validate their options, parallel loops cover a range exactly once for any thread count,
-// buffers own aligned memory and say how much they asked for, float16 conversion is exact and rounds to even.
+// Proves: contexts validate their options and have the threads that really work, parallel loops cover a range
+// exactly once for any thread count, buffers own aligned memory and say how much they asked for, float16
+// conversion is exact and rounds to even.
 #include "voxgemm/context.h"
 
 #include <gtest/gtest.h>
+#include <tbb/global_control.h>
+#include <tbb/info.h>
 
 #include <algorithm>
 #include <atomic>
@@ -13,6 +16,7 @@
 #include <thread>
 #include <vector>
 
+#include "core/cpu_quota.h"
 #include "core/parallel.h"
 
 namespace voxgemm {
@@ -36,6 +40,19 @@ TEST(Context, RejectsASecondCpu) {
     EXPECT_EQ(e.code(), ErrorCode::kInvalidArgument);
     EXPECT_NE(std::string(e.what()).find("index 3, must be 0"), std::string::npos) << e.what();
   }
+}
+
+TEST(Context, HasTheThreadsThatWork) {
+  const std::int32_t present = tbb::info::default_concurrency();
+  EXPECT_EQ(Context().threads(), std::min(present, cpu_quota().value_or(present)));
+  EXPECT_EQ(Context({.threads = 8}).threads(), 8);  // more_threads.cc lets oneTBB lend them
+  const tbb::global_control few(tbb::global_control::max_allowed_parallelism, 3);
+  EXPECT_EQ(Context({.threads = 2}).threads(), 2);
+  const Context limited({.threads = 4096});
+  EXPECT_EQ(limited.threads(), 3);
+  EXPECT_NE(limited.describe().find("scalar; 3 threads"), std::string::npos) << limited.describe();
+  const tbb::global_control one(tbb::global_control::max_allowed_parallelism, 1);
+  EXPECT_EQ(Context().threads(), 1);
 }
 
 TEST(Context, DescribesItself) {

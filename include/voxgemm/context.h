@@ -33,11 +33,11 @@ enum class LogLevel : std::uint8_t { kError, kWarning, kInfo, kVerbose };
 using LogSink = std::function<void(LogLevel, std::string_view)>;
 
 struct ContextOptions {
-  Device device{};           ///< CPU (index 0), or a CUDA ordinal
+  Device device{};  ///< CPU (index 0), or a CUDA ordinal
   /// CPU threads; 0 = all that the process may use: its hardware threads, affinity and cgroup CPU quota. More
   /// than oneTBB lends (by default the hardware threads) do not work; Context::threads() says how many do.
   std::int32_t threads = 0;
-  void* stream = nullptr;    ///< cudaStream_t of the caller; null = one that the context owns
+  void* stream = nullptr;  ///< cudaStream_t of the caller; null = one that the context owns
   KernelPolicy kernels{};
   LogSink log{};                   ///< empty = silent
   Allocator* allocator = nullptr;  ///< null = aligned operator new / cudaMalloc; must outlive all users

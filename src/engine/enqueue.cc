@@ -222,8 +222,8 @@ Status check_input(const Engine::Impl& engine, const SparseTensorView& input) no
   return {};
 }
 
-Status check_call(const Engine::Impl& engine, const Context& context, std::span<const OutputBinding> outputs,
-                  Workspace workspace, std::size_t profiles) noexcept {
+/// What prepare() and enqueue() both ask of a context and a workspace.
+Status check_workspace(const Engine::Impl& engine, const Context& context, Workspace workspace) noexcept {
   if (!(context.device() == engine.device)) {
     return failed(ErrorCode::kDevice, "the context is of another device than the engine");
   }
@@ -235,6 +235,11 @@ Status check_call(const Engine::Impl& engine, const Context& context, std::span<
   if (reinterpret_cast<std::uintptr_t>(workspace.data()) % 256 != 0) {
     return failed(ErrorCode::kInvalidArgument, "the workspace is not 256-byte aligned");
   }
+  return {};
+}
+
+Status check_call(const Engine::Impl& engine, std::span<const OutputBinding> outputs,
+                  std::size_t profiles) noexcept {
   if (outputs.size() != engine.outputs.size()) {
     return failed(ErrorCode::kShape, "number of outputs", static_cast<std::int64_t>(outputs.size()),
                   static_cast<std::int64_t>(engine.outputs.size()));
@@ -265,10 +270,7 @@ Status at_step(const Engine::Impl& engine, Status status) noexcept {
 }  // namespace
 
 Status Engine::prepare(Context& context, Workspace workspace) const noexcept {
-  if (workspace.size() < workspace_bytes()) {
-    return failed(ErrorCode::kInvalidArgument, kWorkspaceBytes, static_cast<std::int64_t>(workspace.size()),
-                  static_cast<std::int64_t>(workspace_bytes()));
-  }
+  if (const Status s = check_workspace(*impl_, context, workspace); !s.ok()) return s;
   if (impl_->device.kind == DeviceKind::kCuda && impl_->arena_bytes > 0) {
     // Kernels load whole vectors of rows whose last columns no layer writes.
     const CurrentDevice current(context);
@@ -319,7 +321,8 @@ Status Engine::enqueue(Context& context, const SparseTensorView& input,
                        std::span<StepProfile> profile, StepObserver* observer) const noexcept {
   const Impl& engine = *impl_;
   const CurrentDevice current(context);
-  if (const Status s = check_call(engine, context, outputs, workspace, profile.size()); !s.ok()) return s;
+  if (const Status s = check_workspace(engine, context, workspace); !s.ok()) return s;
+  if (const Status s = check_call(engine, outputs, profile.size()); !s.ok()) return s;
   if (const Status s = check_input(engine, input); !s.ok()) return s;
   const bool timed = engine.options.profile && engine.device.kind == DeviceKind::kCpu;
   if (!timed) profile = {};

@@ -196,6 +196,11 @@ TEST(EngineFrames, WrongCallsAreRefused) {
   const auto code = [&] { return engine.enqueue(s.context, view, bound, workspace).code; };
   EXPECT_EQ(engine.enqueue(s.context, view, bound, workspace.first(workspace.size() - 256)).code,
             ErrorCode::kInvalidArgument);
+  const Workspace shifted = workspace.subspan(64);
+  for (const Workspace& bad : {workspace.first(workspace.size() - 256), shifted}) {
+    const Status refused = engine.prepare(s.context, bad);  // as enqueue would, and before it writes
+    EXPECT_EQ(refused.code, ErrorCode::kInvalidArgument) << to_string(refused);
+  }
   EXPECT_EQ(engine.enqueue(s.context, view, std::span(bound).first(1), workspace).code, ErrorCode::kShape);
   view.features.channels = 4;
   EXPECT_EQ(code(), ErrorCode::kShape);

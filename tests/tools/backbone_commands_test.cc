@@ -122,6 +122,83 @@ TEST(BackboneCommands, SecondAndFloat32Run) {
   EXPECT_TRUE(fp32["output"]["sqnr_db"].is_null());
 }
 
+/// Points of their own voxels of the SECOND grid, columns xyzi: first a block of 20 x 10 x 10 voxels, then
+/// `more` of them, side by side behind the block or so far apart that every strided level keeps them all.
+PointCloud block_and_more(int more, bool apart) {
+  PointCloud cloud{.columns = "xyzi", .values = {}};
+  const auto add = [&](int x, int y, int z) {
+    for (const double value : {(x + 0.5) * 0.05, (y + 0.5) * 0.05 - 40.0, (z + 0.5) * 0.1 - 3.0,
+                               0.1 + 0.8 * ((x * 7 + y * 3 + z) % 11) / 10.0}) {
+      cloud.values.push_back(static_cast<float>(value));
+    }
+  };
+  for (int i = 0; i < 2000; ++i) add(400 + i % 20, 800 + i / 20 % 10, 10 + i / 200);
+  for (int i = 0; i < more; ++i) {
+    if (apart) {
+      add(500 + 16 * (i % 40), 400 + 16 * (i / 40), 5 + 10 * (i % 2));
+    } else {
+      add(400 + i % 20, 800 + i / 20 % 10, 20 + i / 200);
+    }
+  }
+  return cloud;
+}
+
+TEST(BackboneCommands, MaxVoxelsIsTheNumberOfVoxelsThatRun) {
+  const TemporaryFolder folder;
+  const auto checksum = [&](const PointCloud& cloud, const std::string& options) {
+    write_points(folder / "p.bin", cloud, "f32");
+    const std::string work = " --network second --points " + (folder / "p.bin").string() + options;
+    const Outcome run = voxgemm("run --repeat 1 --no-sqnr" + work + " --json " + (folder / "r").string());
+    EXPECT_EQ(run.code, 0) << run.out;
+    EXPECT_THAT(run.out, HasSubstr("voxels   2,000 of shape"));
+    const Outcome bench = voxgemm("bench --repeat 1 --precision int8 --thread-counts 1" + work + " --json " +
+                                  (folder / "b").string());
+    EXPECT_EQ(bench.code, 0) << bench.out;
+    EXPECT_THAT(bench.out, HasSubstr(" points, 2,000 voxels"));
+    if (run.code != 0 || bench.code != 0) return std::string("no result");
+    const nlohmann::json document = read_json(folder / "r");
+    EXPECT_EQ(document["input"]["voxels"], 2000);
+    EXPECT_EQ(document["input"]["points_beyond_max_voxels"], cloud.num_points() - 2000);
+    int seen = 0;
+    for (const nlohmann::json& layer : document["layers"]) {
+      EXPECT_LE(layer["n_out"], layer["capacity"]) << layer;
+      if (!layer["name"].get<std::string>().starts_with("conv_input")) continue;
+      ++seen;
+      for (const char* key : {"n_in", "n_out", "capacity"}) EXPECT_EQ(layer[key], 2000) << layer;
+    }
+    EXPECT_EQ(seen, 1);
+    const std::string own = document["output"]["checksum_fnv1a64"];
+    EXPECT_EQ(read_json(folder / "b")["results"][0]["checksum_fnv1a64"], own);
+    return own;
+  };
+  // Voxels come in the order of their points, so what is kept is the block alone.
+  const std::string block = checksum(block_and_more(0, false), "");
+  EXPECT_EQ(checksum(block_and_more(0, false), " --max-voxels 20000000"), block);
+  for (const bool apart : {false, true}) {
+    EXPECT_EQ(checksum(block_and_more(800, apart), " --max-voxels 2000"), block) << apart;
+  }
+}
+
+TEST(BackboneCommands, MaxVoxelsHoldsForFramesOfUsers) {
+  const std::filesystem::path folder = voxgemm::test::test_data() / "trials";
+  if (!std::filesystem::exists(folder)) GTEST_SKIP() << "no trials in the test data (VOXGEMM_TEST_DATA)";
+  const TemporaryFolder results;
+  for (const char* file : {"block_xyzi.bin", "crowded_xyzi.bin"}) {
+    const std::string work = " --network second --max-voxels 2000 --repeat 1 --points " +
+                             (folder / file).string() + " --json " + (results / "r.json").string();
+    const Outcome run = voxgemm("run --no-sqnr" + work);
+    ASSERT_EQ(run.code, 0) << file << "\n" << run.out;
+    const nlohmann::json document = read_json(results / "r.json");
+    EXPECT_EQ(document["input"]["voxels"], 2000) << file;
+    for (const nlohmann::json& layer : document["layers"]) {
+      if (!layer["name"].get<std::string>().starts_with("conv_input")) continue;
+      EXPECT_EQ(layer["n_out"], 2000) << file;
+    }
+    const Outcome bench = voxgemm("bench" + work);
+    EXPECT_EQ(bench.code, 0) << file << "\n" << bench.out;
+  }
+}
+
 TEST(BackboneCommands, VoxelFilesReplacePoints) {
   const TemporaryFolder folder;
   Array indices;

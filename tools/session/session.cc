@@ -20,6 +20,15 @@ constexpr std::int32_t kVoxels = 1;
 constexpr std::int32_t kEnd = 2;
 constexpr std::int32_t kMarks = 3;
 
+/// Most rows that the frame can bring to the engine, exactly: the voxeliser's limit comes from it, so
+/// headroom here would let more voxels through than the options allow. A point makes at most one voxel: few
+/// points need no memory for a generous limit.
+std::int32_t input_rows(const WorkOptions& options, const InputFrame& frame) {
+  if (frame.cloud.num_points() == 0) return std::max(frame.frame.num_voxels, 1);
+  return static_cast<std::int32_t>(
+      std::min<std::int64_t>(frame.cloud.num_points(), options.grid().max_voxels));
+}
+
 Buffer output_memory(Context& context, const OutputInfo& info, std::size_t elements) {
   try {
     return {context, elements * size_of(info.dtype)};
@@ -43,11 +52,13 @@ PreparedNetwork prepare_network(Context& context, const WorkOptions& options,
   std::vector<Frame> voxels;
   for (const InputFrame& frame : frames) {
     voxels.push_back(frame.frame);
-    backbone.capacity = std::max(backbone.capacity, frame.frame.num_voxels);
+    backbone.capacity = std::max(backbone.capacity, input_rows(options, frame));
   }
   PreparedNetwork prepared{
       options.network == "second" ? make_second_backbone(backbone) : make_centerpoint_backbone(backbone), {}};
-  prepared.network.set_capacities(record_capacities(context, prepared.network, voxels));
+  CapacityTable capacities = record_capacities(context, prepared.network, voxels);
+  capacities.rows.at("input") = backbone.capacity;
+  prepared.network.set_capacities(capacities);
   if (calibrate) prepared.scales = calibrate_min_max(context, prepared.network, voxels);
   return prepared;
 }

@@ -24,7 +24,8 @@ struct PreparedNetwork {
   Network network;
   ScaleTable scales;  ///< empty for float32
 };
-/// Seeded weights, capacities recorded with some headroom, min-max scales (when `calibrate`).
+/// Seeded weights, min-max scales (when `calibrate`), capacities recorded with some headroom; the input's has
+/// none: it is the limit of voxels, or the points or voxels of the largest frame when those are fewer.
 PreparedNetwork prepare_network(Context& context, const WorkOptions& options,
                                 std::span<const InputFrame> frames, bool calibrate);
 

@@ -1,14 +1,21 @@
 // voxgemm: simulate, run, bench and inspect int8 sparse-convolution backbones on LiDAR sweeps.
 #include <fmt/format.h>
 
+#include <cerrno>
+#include <cstdio>
 #include <exception>
 #include <new>
+#include <string>
+#include <system_error>
 
 #include "tools/commands.h"
 #include "tools/usage_error.h"
 #include "voxgemm/error.h"
 
-int main(int argc, char** argv) {
+namespace {
+
+/// Exit code of what the command line asks for.
+int run_program(int argc, char** argv) {
   CLI::App app{"voxgemm: int8 sparse convolution for point clouds"};
   app.require_subcommand(1);
   app.set_version_flag("--version", "voxgemm " VOXGEMM_VERSION);
@@ -41,4 +48,22 @@ int main(int argc, char** argv) {
     fmt::print(stderr, "voxgemm: {}\n", error.what());
   }
   return 1;
+}
+
+/// Output waits in memory until the end: a full disk may show only when it is flushed.
+bool standard_output_arrived() {
+  errno = 0;
+  const bool flushed = std::fflush(stdout) == 0;
+  if (flushed && std::ferror(stdout) == 0) return true;
+  const std::string reason = errno != 0 ? ": " + std::generic_category().message(errno) : "";
+  fmt::print(stderr, "voxgemm: standard output is lost{}\n", reason);
+  return false;
+}
+
+}  // namespace
+
+int main(int argc, char** argv) {
+  const int code = run_program(argc, argv);
+  if (code != 0) return code;
+  return standard_output_arrived() ? 0 : 1;
 }

@@ -4,7 +4,10 @@
 #include <gtest/gtest.h>
 
 #include <algorithm>
+#include <cstddef>
+#include <filesystem>
 #include <string>
+#include <vector>
 
 #include "tests/tools/program.h"
 #include "tests/tools/temporary_folder.h"
@@ -73,6 +76,24 @@ TEST(CommandLine, SimulateWritesColumnsTypesAndPicture) {
   ASSERT_EQ(outcome.code, 0) << outcome.out;
   EXPECT_GT(read_points(folder / "a.bin", {.columns = "xyzi", .dtype = "f16"}).num_points(), 60000);
   EXPECT_GT(std::filesystem::file_size(folder / "a.png"), 10000U);
+}
+
+TEST(CommandLine, LostOutputIsAFailure) {
+  if (!std::filesystem::exists("/dev/full")) GTEST_SKIP() << "no /dev/full on this machine";
+  const TemporaryFolder folder;
+  const std::string small = " --sweeps 1 --range -5 -5 -5 5 5 3";
+  for (const std::string& arguments :
+       {std::string("--help"), std::string("--version"), std::string("inspect --kernels"), "inspect" + small,
+        "run --repeat 1 --no-sqnr" + small, "bench --repeat 1 --frames 1 --thread-counts 1" + small,
+        "simulate --sweeps 1 -o " + (folder / "a.bin").string()}) {
+    const std::filesystem::path errors = folder.file("errors", "");
+    const Outcome outcome = voxgemm(arguments + " >/dev/full 2>" + errors.string() + "; exit $?");
+    EXPECT_EQ(outcome.code, 1) << arguments;
+    const std::vector<std::byte> bytes = read_file(errors);
+    const std::string told(reinterpret_cast<const char*>(bytes.data()), bytes.size());
+    EXPECT_THAT(told, ::testing::MatchesRegex("voxgemm: (standard output is lost|cannot write)[^\n]*\n"))
+        << arguments;
+  }
 }
 
 }  // namespace

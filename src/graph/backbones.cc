@@ -3,6 +3,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <limits>
 
 #include "graph/nodes.h"
 
@@ -42,8 +43,8 @@ class Builder {
   Value conv(Value in, const std::string& name, const std::string& key, std::int32_t c_out,
              const ConvGeometry& geometry, Activation activation) {
     ConvLayer layer{name, key, geometry, c_out};
-    const std::int32_t fan_in = geometry.kernel_volume() * channels_;
-    const auto bound = static_cast<float>(std::sqrt(6.0 / fan_in));
+    const std::int64_t fan_in = std::int64_t{geometry.kernel_volume()} * channels_;
+    const auto bound = static_cast<float>(std::sqrt(6.0 / static_cast<double>(fan_in)));
     const std::uint64_t stream = hash(options_.seed) + 2 * layers_++;
     layer.weights.resize(static_cast<std::size_t>(c_out) * static_cast<std::size_t>(fan_in));
     for (std::size_t i = 0; i < layer.weights.size(); ++i) layer.weights[i] = bound * uniform(stream, i);
@@ -63,8 +64,9 @@ class Builder {
     value_ = conv(value_, name, key, c_out, {ConvKind::kRegular, kernel, stride, padding}, Activation::kReLU);
     const SiteSet& sites = net_.impl().site_set(net_.impl().node(value_.id).sites);
     const std::int64_t cells = sites.shape.product() * sites.batch_size;
+    const std::int64_t most = std::numeric_limits<std::int32_t>::max();
     net_.set_capacity(
-        name, static_cast<std::int32_t>(std::min<std::int64_t>(cells, std::int64_t{2} * options_.capacity)));
+        name, static_cast<std::int32_t>(std::min({cells, std::int64_t{2} * options_.capacity, most})));
   }
 
   /// Two submanifold convolutions around an identity skip.

@@ -4,6 +4,10 @@
 
 #include <algorithm>
 #include <cmath>
+#include <iterator>
+#include <limits>
+#include <optional>
+#include <type_traits>
 
 #include "graph/nodes.h"
 
@@ -14,8 +18,37 @@ void require(bool condition, ErrorCode code, const std::string& layer, const std
   if (!condition) check(false, code, fmt::format("layer '{}': {}", layer, what));
 }
 
-/// Rows never exceed the cells of a level.
+/// Rows never exceed the cells of a level; check_cells() has seen to it that the product fits.
 std::int64_t cells(const SiteSet& sites) { return sites.shape.product() * sites.batch_size; }
+
+/// "[z 41, y 1440, x 1440]": the axes by name, the last one is x.
+std::string axes_text(const Dims& shape) {
+  static constexpr const char* kNames[] = {"w", "z", "y", "x"};
+  static_assert(std::size(kNames) == kMaxDims);
+  std::string text = "[";
+  for (int a = 0; a < shape.ndim && a < kMaxDims; ++a) {
+    text += fmt::format("{}{} {}", a == 0 ? "" : ", ", kNames[kMaxDims - shape.ndim + a], shape[a]);
+  }
+  return text + "]";
+}
+
+/// Refuses a level whose cells, each times `channels`, have no int64: everything behind counts with one.
+void check_cells(const std::string& layer, const Dims& shape, std::int32_t batch_size,
+                 std::int32_t channels = 1) {
+  constexpr std::int64_t kLimit = std::numeric_limits<std::int64_t>::max();
+  std::int64_t count = std::int64_t{batch_size} * channels;
+  double value = static_cast<double>(count);
+  bool fits = true;
+  for (int a = 0; a < shape.ndim && a < kMaxDims; ++a) {
+    fits = fits && !__builtin_mul_overflow(count, std::int64_t{shape[a]}, &count);
+    value *= shape[a];
+  }
+  if (fits) return;
+  const std::string what = channels == 1 ? "cells" : fmt::format("elements of {} channels", channels);
+  require(false, ErrorCode::kShape, layer,
+          fmt::format("batch {} of {} makes {:.4g} {}, limit {}", batch_size, axes_text(shape), value, what,
+                      kLimit));
+}
 
 /// Equal maps get equal descriptions: what a geometry ignores is cleared.
 ConvGeometry canonical(ConvGeometry geometry) {
@@ -26,13 +59,48 @@ ConvGeometry canonical(ConvGeometry geometry) {
   return geometry;
 }
 
-std::int32_t append(Network::Impl& net, Node node) {
-  require(!node.name.empty(), ErrorCode::kInvalidArgument, "(unnamed)", "every layer needs a name");
+/// Room for one more, so that a push_back cannot throw; grows as push_back itself would.
+template <typename T>
+void make_room(std::vector<T>& list) {
+  static_assert(std::is_nothrow_move_constructible_v<T>);
+  if (list.size() == list.capacity()) list.reserve(std::max<std::size_t>(8, 2 * list.size()));
+}
+
+/// A name that a new layer may have.
+void check_name(const Network::Impl& net, const std::string& name) {
+  require(!name.empty(), ErrorCode::kInvalidArgument, "(unnamed)", "every layer needs a name");
   for (const Node& other : net.nodes) {
-    require(other.name != node.name, ErrorCode::kInvalidArgument, node.name, "the name is used twice");
+    require(other.name != name, ErrorCode::kInvalidArgument, name, "the name is used twice");
   }
-  net.nodes.push_back(std::move(node));
+}
+
+/// All that one layer adds to a network. It is put together aside, so that a refused layer leaves no trace.
+struct Addition {
+  Node node;
+  std::optional<SiteSet> sites;         ///< node.sites is its id
+  std::optional<MapNode> map;           ///< node.map is its id
+  std::map<std::string, KeyNode> keys;  ///< none or one
+};
+
+/// Adds all of it, or throws std::bad_alloc and adds nothing.
+std::int32_t commit(Network::Impl& net, Addition&& added) {
+  make_room(net.nodes);
+  make_room(net.sites);
+  make_room(net.maps);
+  // From here on nothing allocates: merge() relinks the nodes of the map.
+  if (added.sites) net.sites.push_back(*added.sites);
+  if (added.map) net.maps.push_back(std::move(*added.map));
+  net.keys.merge(added.keys);
+  net.nodes.push_back(std::move(added.node));
   return static_cast<std::int32_t>(net.nodes.size()) - 1;
+}
+
+/// A layer that makes neither sites nor a map.
+std::int32_t append(Network::Impl& net, Node node) {
+  check_name(net, node.name);
+  Addition added;
+  added.node = std::move(node);
+  return commit(net, std::move(added));
 }
 
 /// The node behind a handle; it must hold a sparse value.
@@ -46,33 +114,41 @@ const Node& sparse_input(const Network::Impl& net, Value value, const std::strin
   return node;
 }
 
-/// Map for `geometry` on `in_sites`: the one that exists (by key, then by geometry), or a new one.
-std::int32_t find_or_add_map(Network::Impl& net, const std::string& layer, const std::string& key,
-                             std::int32_t in_sites, const ConvGeometry& geometry) {
+/// Gives the layer its map for `geometry` on `in_sites`: the one that exists (by key, then by geometry), or a
+/// new one; and the sites that the map leads to.
+void find_or_make_map(const Network::Impl& net, const std::string& key, std::int32_t in_sites,
+                      const ConvGeometry& geometry, Addition& added) {
+  const std::string& layer = added.node.name;
   if (const auto known = net.keys.find(key); !key.empty() && known != net.keys.end()) {
-    const MapNode& map = net.map(known->second);
-    require(
-        map.geometry == geometry, ErrorCode::kInvalidArgument, layer,
-        fmt::format("indice_key '{}' was used by layer '{}' with another geometry", key, map.first_layer));
+    const KeyNode& first = known->second;
+    const MapNode& map = net.map(first.map);
+    require(map.geometry == geometry, ErrorCode::kInvalidArgument, layer,
+            fmt::format("indice_key '{}' was used by layer '{}' with another geometry", key, first.layer));
     require(map.in_sites == in_sites, ErrorCode::kInvalidArgument, layer,
-            fmt::format("indice_key '{}' was used by layer '{}' on other input sites", key, map.first_layer));
-    return known->second;
+            fmt::format("indice_key '{}' was used by layer '{}' on other input sites, of {}; these are of {}",
+                        key, first.layer, axes_text(net.site_set(map.in_sites).shape),
+                        axes_text(net.site_set(in_sites).shape)));
+    added.node.map = first.map;
+    added.node.sites = map.out_sites;
+    return;
   }
   std::int32_t id = 0;
   const auto count = static_cast<std::int32_t>(net.maps.size());
   while (id < count && !(net.map(id).geometry == geometry && net.map(id).in_sites == in_sites)) ++id;
-  if (id == count) {
-    MapNode map{geometry, in_sites, in_sites, layer};
+  added.node.map = id;
+  if (id < count) {
+    added.node.sites = net.map(id).out_sites;
+  } else {
+    added.node.sites = in_sites;
     if (geometry.kind != ConvKind::kSubm) {
       const SiteSet& from = net.site_set(in_sites);
-      SiteSet to{geometry.out_shape(from.shape), from.batch_size, id, 0};
-      map.out_sites = static_cast<std::int32_t>(net.sites.size());
-      net.sites.push_back(to);
+      added.sites = SiteSet{geometry.out_shape(from.shape), from.batch_size, id, 0};
+      check_cells(layer, added.sites->shape, from.batch_size);
+      added.node.sites = static_cast<std::int32_t>(net.sites.size());
     }
-    net.maps.push_back(std::move(map));
+    added.map = MapNode{geometry, in_sites, added.node.sites, layer};
   }
-  if (!key.empty()) net.keys.emplace(key, id);
-  return id;
+  if (!key.empty()) added.keys.emplace(key, KeyNode{id, layer});
 }
 
 void check_finite(const std::string& layer, const char* what, std::span<const float> values) {
@@ -85,8 +161,12 @@ void check_finite(const std::string& layer, const char* what, std::span<const fl
 void check_weights(const ConvLayer& layer, std::int32_t kv, std::int32_t c_in) {
   require(layer.c_out >= 1, ErrorCode::kInvalidArgument, layer.name,
           fmt::format("c_out is {}, at least 1", layer.c_out));
-  const std::size_t want =
-      static_cast<std::size_t>(layer.c_out) * static_cast<std::size_t>(kv) * static_cast<std::size_t>(c_in);
+  std::int64_t product = std::int64_t{layer.c_out} * kv;
+  const double value = static_cast<double>(product) * c_in;
+  require(!__builtin_mul_overflow(product, std::int64_t{c_in}, &product), ErrorCode::kShape, layer.name,
+          fmt::format("c_out {} x kv {} x c_in {} makes {:.4g} weights, limit {}", layer.c_out, kv, c_in,
+                      value, std::numeric_limits<std::int64_t>::max()));
+  const auto want = static_cast<std::size_t>(product);
   require(layer.weights.size() == want, ErrorCode::kShape, layer.name,
           fmt::format("{} weights given, c_out {} x kv {} x c_in {} = {} expected", layer.weights.size(),
                       layer.c_out, kv, c_in, want));
@@ -107,11 +187,45 @@ auto named(const std::string& layer, Make&& make) {
   }
 }
 
+/// The geometry in full, as a layer on sites of this shape has it.
+ConvGeometry checked_geometry(const std::string& layer, const ConvGeometry& geometry, const Dims& shape) {
+  try {
+    const ConvGeometry full = canonical(geometry.normalized(shape.ndim));
+    (void)full.out_shape(shape);
+    return full;
+  } catch (const Error& error) {
+    throw Error(error.code(),
+                fmt::format("layer '{}': {} (its input is {})", layer, error.what(), axes_text(shape)));
+  }
+}
+
+void check_same_sites(const Network::Impl& net, const std::string& layer, const Node& a, const Node& b) {
+  require(a.sites == b.sites, ErrorCode::kShape, layer,
+          fmt::format("'{}' and '{}' live on different sites, of {} and {}", a.name, b.name,
+                      axes_text(net.site_set(a.sites).shape), axes_text(net.site_set(b.sites).shape)));
+}
+
 /// The set whose capacity is recorded under a layer's name, or -1.
 std::int32_t sites_made_by_layer(const Network::Impl& net, const Node& node) {
   if (node.kind == NodeKind::kInput) return node.sites;
   if (node.kind != NodeKind::kConv && node.kind != NodeKind::kPool) return -1;
   return net.map(node.map).geometry.kind == ConvKind::kSubm ? -1 : node.sites;
+}
+
+/// The set that set_capacity() of this layer and these rows would change.
+std::size_t sites_to_limit(const Network::Impl& net, const std::string& layer, std::int32_t rows) {
+  require(rows >= 1, ErrorCode::kInvalidArgument, layer, fmt::format("capacity is {}, at least 1", rows));
+  for (const Node& node : net.nodes) {
+    if (node.name != layer) continue;
+    const std::int32_t id = sites_made_by_layer(net, node);
+    require(id >= 0, ErrorCode::kInvalidArgument, layer, "makes no sites of its own, so it has no capacity");
+    return static_cast<std::size_t>(id);
+  }
+  throw Error(ErrorCode::kNotFound, fmt::format("layer '{}': no such layer to set a capacity for", layer));
+}
+
+void limit_rows(SiteSet& sites, std::int32_t rows) noexcept {
+  sites.capacity = static_cast<std::int32_t>(std::min<std::int64_t>(rows, cells(sites)));
 }
 
 }  // namespace
@@ -158,31 +272,30 @@ Value Network::input(const std::string& name, const Dims& spatial_shape, std::in
   shape.spatial_shape = spatial_shape;
   shape.batch_size = batch_size;
   shape.capacity = capacity;
+  // A shape without a 63-bit cell count is refused in check_cells' words.
+  const bool counts = spatial_shape.ndim >= 1 && spatial_shape.ndim <= kMaxDims &&
+                      std::all_of(spatial_shape.size.begin(), spatial_shape.size.end(),
+                                  [](std::int32_t extent) { return extent >= 0; });
+  if (counts && batch_size >= 1) check_cells(name, spatial_shape, batch_size);
   named(name, [&] { validate_shape(shape); });
-  impl_->sites.push_back({spatial_shape, batch_size, -1, capacity});
-  Node node;
-  node.name = name;
-  node.channels = channels;
-  node.sites = 0;
-  return {append(*impl_, std::move(node))};
+  check_name(*impl_, name);
+  Addition added;
+  added.node.name = name;
+  added.node.channels = channels;
+  added.node.sites = 0;
+  added.sites = SiteSet{spatial_shape, batch_size, -1, capacity};
+  return {commit(*impl_, std::move(added))};
 }
 
 Value Network::conv(Value in, ConvLayer layer) {
   const Node& from = sparse_input(*impl_, in, layer.name);
-  const std::int32_t c_in = from.channels;
-  const std::int32_t sites = from.sites;
-  const Dims& shape = impl_->site_set(sites).shape;
-  layer.geometry = named(layer.name, [&] {
-    const ConvGeometry g = canonical(layer.geometry.normalized(shape.ndim));
-    (void)g.out_shape(shape);
-    return g;
-  });
-  check_weights(layer, layer.geometry.kernel_volume(), c_in);
-  Node node{NodeKind::kConv, layer.name, {in.id}, layer.c_out};
-  node.map = find_or_add_map(*impl_, layer.name, layer.indice_key, sites, layer.geometry);
-  node.sites = impl_->map(node.map).out_sites;
-  node.layer = std::move(layer);
-  return {append(*impl_, std::move(node))};
+  check_name(*impl_, layer.name);
+  layer.geometry = checked_geometry(layer.name, layer.geometry, impl_->site_set(from.sites).shape);
+  check_weights(layer, layer.geometry.kernel_volume(), from.channels);
+  Addition added{Node{NodeKind::kConv, layer.name, {in.id}, layer.c_out}};
+  find_or_make_map(*impl_, layer.indice_key, from.sites, layer.geometry, added);
+  added.node.layer = std::move(layer);
+  return {commit(*impl_, std::move(added))};
 }
 
 Value Network::inverse_conv(Value in, ConvLayer layer) {
@@ -190,15 +303,18 @@ Value Network::inverse_conv(Value in, ConvLayer layer) {
   const auto known = impl_->keys.find(layer.indice_key);
   require(known != impl_->keys.end(), ErrorCode::kNotFound, layer.name,
           fmt::format("no layer was built under indice_key '{}'", layer.indice_key));
-  const MapNode& map = impl_->map(known->second);
+  const KeyNode& first = known->second;
+  const MapNode& map = impl_->map(first.map);
   require(map.geometry.kind != ConvKind::kSubm, ErrorCode::kInvalidArgument, layer.name,
           fmt::format("layer '{}' of indice_key '{}' is submanifold; an inverse needs a strided one",
-                      map.first_layer, layer.indice_key));
+                      first.layer, layer.indice_key));
   require(map.out_sites == from.sites, ErrorCode::kShape, layer.name,
-          fmt::format("its input '{}' is not on the output sites of layer '{}'", from.name, map.first_layer));
+          fmt::format("its input '{}', of {}, is not on the output sites of layer '{}', of {}", from.name,
+                      axes_text(impl_->site_set(from.sites).shape), first.layer,
+                      axes_text(impl_->site_set(map.out_sites).shape)));
   check_weights(layer, map.geometry.kernel_volume(), from.channels);
   Node node{NodeKind::kInverseConv, layer.name, {in.id}, layer.c_out};
-  node.map = known->second;
+  node.map = first.map;
   node.sites = map.in_sites;
   layer.geometry = map.geometry;
   node.layer = std::move(layer);
@@ -208,8 +324,7 @@ Value Network::inverse_conv(Value in, ConvLayer layer) {
 Value Network::add(Value a, Value b, const std::string& name) {
   const Node& left = sparse_input(*impl_, a, name);
   const Node& right = sparse_input(*impl_, b, name);
-  require(left.sites == right.sites, ErrorCode::kShape, name,
-          fmt::format("'{}' and '{}' live on different sites", left.name, right.name));
+  check_same_sites(*impl_, name, left, right);
   require(
       left.channels == right.channels, ErrorCode::kShape, name,
       fmt::format("'{}' has {} channels, '{}' has {}", left.name, left.channels, right.name, right.channels));
@@ -226,17 +341,12 @@ Value Network::relu(Value in, const std::string& name) {
 Value Network::pool(Value in, const ConvGeometry& geometry, const PoolOptions& options,
                     const std::string& name) {
   const Node& from = sparse_input(*impl_, in, name);
-  const Dims shape = impl_->site_set(from.sites).shape;
-  const ConvGeometry g = named(name, [&] {
-    const ConvGeometry full = canonical(geometry.normalized(shape.ndim));
-    (void)full.out_shape(shape);
-    return full;
-  });
-  Node node{NodeKind::kPool, name, {in.id}, from.channels};
-  node.pool = options;
-  node.map = find_or_add_map(*impl_, name, "", from.sites, g);
-  node.sites = impl_->map(node.map).out_sites;
-  return {append(*impl_, std::move(node))};
+  check_name(*impl_, name);
+  const ConvGeometry full = checked_geometry(name, geometry, impl_->site_set(from.sites).shape);
+  Addition added{Node{NodeKind::kPool, name, {in.id}, from.channels}};
+  added.node.pool = options;
+  find_or_make_map(*impl_, "", from.sites, full, added);
+  return {commit(*impl_, std::move(added))};
 }
 
 Value Network::global_pool(Value in, PoolKind kind, const std::string& name) {
@@ -249,20 +359,26 @@ Value Network::global_pool(Value in, PoolKind kind, const std::string& name) {
 Value Network::concat(std::span<const Value> values, const std::string& name) {
   require(!values.empty(), ErrorCode::kInvalidArgument, name, "concat of no values");
   Node node{NodeKind::kConcat, name};
-  node.sites = sparse_input(*impl_, values.front(), name).sites;
+  const Node& first = sparse_input(*impl_, values.front(), name);
+  node.sites = first.sites;
+  std::int64_t channels = 0;  // of at most 2^31 values of 31 bits
   for (const Value value : values) {
     const Node& from = sparse_input(*impl_, value, name);
-    require(
-        from.sites == node.sites, ErrorCode::kShape, name,
-        fmt::format("'{}' and '{}' live on different sites", impl_->node(values.front().id).name, from.name));
+    check_same_sites(*impl_, name, first, from);
     node.inputs.push_back(value.id);
-    node.channels += from.channels;
+    channels += from.channels;
   }
+  constexpr std::int32_t kLimit = std::numeric_limits<std::int32_t>::max();
+  require(channels <= kLimit, ErrorCode::kShape, name,
+          fmt::format("{} values make {} channels, limit {}", values.size(), channels, kLimit));
+  node.channels = static_cast<std::int32_t>(channels);
   return {append(*impl_, std::move(node))};
 }
 
 Value Network::to_dense(Value in, DenseLayout layout, const std::string& name) {
   const Node& from = sparse_input(*impl_, in, name);
+  const SiteSet& sites = impl_->site_set(from.sites);
+  check_cells(name, sites.shape, sites.batch_size, from.channels);
   Node node{NodeKind::kToDense, name, {in.id}, from.channels};
   node.layout = layout;
   return {append(*impl_, std::move(node))};
@@ -275,24 +391,21 @@ void Network::output(Value value, const std::string& name) {
   for (const NamedOutput& other : impl_->outputs) {
     require(other.name != name, ErrorCode::kInvalidArgument, name, "two outputs of this name");
   }
-  impl_->outputs.push_back({value.id, name});
+  NamedOutput output{value.id, name};
+  make_room(impl_->outputs);
+  impl_->outputs.push_back(std::move(output));
 }
 
 void Network::set_capacity(const std::string& layer, std::int32_t rows) {
-  require(rows >= 1, ErrorCode::kInvalidArgument, layer, fmt::format("capacity is {}, at least 1", rows));
-  for (const Node& node : impl_->nodes) {
-    if (node.name != layer) continue;
-    const std::int32_t id = sites_made_by_layer(*impl_, node);
-    require(id >= 0, ErrorCode::kInvalidArgument, layer, "makes no sites of its own, so it has no capacity");
-    SiteSet& sites = impl_->sites[static_cast<std::size_t>(id)];
-    sites.capacity = static_cast<std::int32_t>(std::min<std::int64_t>(rows, cells(sites)));
-    return;
-  }
-  require(false, ErrorCode::kNotFound, layer, "no such layer to set a capacity for");
+  limit_rows(impl_->sites[sites_to_limit(*impl_, layer, rows)], rows);
 }
 
 void Network::set_capacities(const CapacityTable& table) {
-  for (const auto& [layer, rows] : table.rows) set_capacity(layer, rows);
+  // A table with one bad entry sets none.
+  std::vector<std::pair<std::size_t, std::int32_t>> found;
+  found.reserve(table.rows.size());
+  for (const auto& [layer, rows] : table.rows) found.emplace_back(sites_to_limit(*impl_, layer, rows), rows);
+  for (const auto& [sites, rows] : found) limit_rows(impl_->sites[sites], rows);
 }
 
 std::string Network::describe() const {

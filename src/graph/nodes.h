@@ -56,6 +56,12 @@ struct MapNode {
   std::string first_layer;     ///< the layer that asked first; names the map
 };
 
+/// What an indice_key stands for. The map may be older than the key: layers share by geometry as well.
+struct KeyNode {
+  std::int32_t map = -1;
+  std::string layer;  ///< the layer that introduced the key
+};
+
 struct NamedOutput {
   std::int32_t node = -1;
   std::string name;
@@ -66,7 +72,7 @@ struct Network::Impl {
   std::vector<SiteSet> sites;
   std::vector<MapNode> maps;
   std::vector<NamedOutput> outputs;
-  std::map<std::string, std::int32_t> keys;  ///< indice_key -> map
+  std::map<std::string, KeyNode> keys;  ///< by indice_key
 
   [[nodiscard]] const Node& node(std::int32_t id) const { return nodes[static_cast<std::size_t>(id)]; }
   [[nodiscard]] const SiteSet& site_set(std::int32_t id) const { return sites[static_cast<std::size_t>(id)]; }

@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <limits>
 
 #include "graph/nodes.h"
 
@@ -68,6 +69,14 @@ TEST(Backbones, WeightsAreTheSameOnEveryMachine) {
   }
   EXPECT_EQ(layer.weights.size(), 2160U);
   EXPECT_EQ(static_cast<float>(sum), -0x1.627dc40000000p+3F);
+}
+
+TEST(Backbones, TwiceTheLargestCapacityIsStillARowCount) {
+  BackboneOptions options;
+  options.spatial_shape = {4096, 4096, 4096};
+  options.capacity = std::numeric_limits<std::int32_t>::max();
+  const Network net = make_second_backbone(options);
+  EXPECT_EQ(net.impl().sites[1].capacity, std::numeric_limits<std::int32_t>::max());
 }
 
 }  // namespace

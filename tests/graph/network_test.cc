@@ -87,6 +87,26 @@ TEST(Network, KeyOnOtherSitesNamesBothLayers) {
       {"first", "second", "key1", "sites"});
 }
 
+TEST(Network, KeyClashNamesTheLayerThatIntroducedTheKey) {
+  Net n;
+  n.net.conv(n.in, layer("maps", kSubm3, 4, 4));
+  n.net.conv(n.in, layer("keys", kSubm3, 4, 4, "key1"));  // the map of "maps"
+  const std::string geometry = error_of(
+      [&] {
+        n.net.conv(n.in, layer("second", {ConvKind::kSubm, {1, 3, 3}}, 4, 4, "key1"));
+      },
+      ErrorCode::kInvalidArgument);
+  expect_mentions(geometry, {"second", "'keys'", "key1"});
+  EXPECT_EQ(geometry.find("'maps'"), std::string::npos) << geometry;
+  const Value down = n.net.conv(n.in, layer("down", kDown, 4, 4));
+  expect_mentions(
+      error_of([&] { n.net.conv(down, layer("second", kSubm3, 4, 4, "key1")); }, ErrorCode::kInvalidArgument),
+      {"'keys'", "[z 8, y 16, x 16]", "[z 4, y 8, x 8]"});
+  expect_mentions(error_of([&] { n.net.inverse_conv(n.in, layer("up", kSubm3, 4, 4, "key1")); },
+                           ErrorCode::kInvalidArgument),
+                  {"'keys'", "submanifold"});
+}
+
 TEST(Network, InverseReturnsToTheInputSites) {
   Net n;
   const Value down = n.net.conv(n.in, layer("down", kDown, 4, 8, "d1"));

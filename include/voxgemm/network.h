@@ -212,7 +212,9 @@ class VOXGEMM_API Engine {
   [[nodiscard]] std::size_t pairs_bytes() const noexcept;
   [[nodiscard]] std::int32_t num_maps() const noexcept;
 
-  /// Zeroes what must be zero in a fresh workspace; call once per workspace, outside the hot path.
+  /// Makes a workspace this engine's: zeroes what must be zero, stamps it. Once per workspace, outside the
+  /// hot path; again after anything else wrote to that memory, another engine included. Refuses (kDevice,
+  /// kInvalidArgument) the context or workspace that enqueue() would refuse.
   Status prepare(Context& context, Workspace workspace) const noexcept;
 
   /// Runs one frame. `input` is padded to input_capacity() and sliced to its count: num_voxels on the CPU,
@@ -222,8 +224,9 @@ class VOXGEMM_API Engine {
   /// CPU status: kCapacity when a level overflowed (step = the one that made its sites; canonical-first rows
   /// kept, every output written), kOutOfRange or kDuplicate for a bad coordinate (value = its row, step 0,
   /// outputs untouched). A refused call has step -1 and touches nothing: num_voxels beyond input_capacity()
-  /// (kCapacity) or negative, wrong shapes, dtypes, device or workspace (its `what` says which). CUDA:
-  /// coordinates and overflow are reported later, by status().
+  /// (kCapacity) or negative, wrong shapes, dtypes, device or workspace (its `what` says which), a workspace
+  /// that is not prepare()d for this engine. CUDA: coordinates, overflow and such a workspace, whose frames
+  /// are taken as empty, are reported later, by status().
   Status enqueue(Context& context, const SparseTensorView& input, std::span<const OutputBinding> outputs,
                  Workspace workspace, std::span<StepProfile> profile = {},
                  StepObserver* observer = nullptr) const noexcept;
@@ -240,7 +243,8 @@ class VOXGEMM_API Engine {
   void collect_profile(Context& context, Workspace workspace, const StepTimer* timer,
                        std::span<StepProfile> profile) const;
 
-  /// Sticky status block of a CUDA workspace: synchronises, reads, clears. CPU: ok.
+  /// Sticky status block of a CUDA workspace: synchronises, reads, clears; kInvalidArgument for one that is
+  /// not prepared. CPU: ok.
   Status status(Context& context, Workspace workspace) const noexcept;
 
   struct Impl;

@@ -130,6 +130,10 @@ struct InsertArgs {
   StatusBlock* status = nullptr;
   std::uint64_t* zero = nullptr;  // scan states and tickets of all levels
   std::int64_t zero_words = 0;
+  const std::uint64_t* stamp = nullptr;  // another value than this: the workspace was not prepared
+  std::uint64_t expected_stamp = 0;
+  std::uint64_t* persistent = nullptr;  // what prepare() zeroes
+  std::int64_t persistent_words = 0;
 };
 
 struct NumberArgs {
@@ -147,8 +151,11 @@ struct ScanShape {
 };
 ScanShape scan_shape(std::int64_t num_groups, std::int32_t num_sms);
 
+/// *at = stamp, as a kernel: may be captured, whatever the host's memory does later.
+void sm80_write_stamp(std::uint64_t* at, std::uint64_t stamp, Exec) noexcept;
 /// Marks the rows' cells, copies the rows to index.indices, writes state->count, reports bad coordinates; a
-/// row out of range marks nothing.
+/// row out of range marks nothing. In a workspace that was not prepared the frame has no rows, and all that
+/// later kernels expect to find zero is made so: they must end, and stay inside their memory.
 void sm80_insert_rows(const InsertArgs&, Exec) noexcept;
 /// Numbers the marked cells: summary, entries, state, indices in rank order; keeps the `capacity` smallest
 /// keys; clears words and touched; marks the cells of the reached levels.

@@ -20,11 +20,17 @@ __device__ Site read_row(const std::int32_t* __restrict__ rows, std::int32_t ndi
   return site;
 }
 
+__global__ void write_stamp_kernel(std::uint64_t* at, std::uint64_t stamp) { *at = stamp; }
+
 __global__ void __launch_bounds__(kThreads) insert_rows_kernel(const InsertArgs args) {
   const CoordIndex& index = args.index;
   const std::int64_t stride = static_cast<std::int64_t>(gridDim.x) * kThreads;
   const std::int64_t first = static_cast<std::int64_t>(blockIdx.x) * kThreads + threadIdx.x;
   for (std::int64_t i = first; i < args.zero_words; i += stride) args.zero[i] = 0;
+  if (*args.stamp != args.expected_stamp) {
+    for (std::int64_t i = first; i < args.persistent_words; i += stride) args.persistent[i] = 0;
+    return;
+  }
   const std::int32_t asked = args.device_n != nullptr ? *args.device_n : args.n;
   const std::int32_t n = min(max(asked, 0), index.capacity);
   if (first == 0) {
@@ -67,6 +73,11 @@ __global__ void __launch_bounds__(kThreads)
 }
 
 }  // namespace
+
+void sm80_write_stamp(std::uint64_t* at, std::uint64_t stamp, Exec exec) noexcept {
+  write_stamp_kernel<<<1, 1, 0, stream_of(exec)>>>(at, stamp);
+  note_launch(exec);
+}
 
 void sm80_insert_rows(const InsertArgs& args, Exec exec) noexcept {
   const std::int64_t items = args.index.capacity > args.zero_words ? args.index.capacity : args.zero_words;

@@ -178,6 +178,8 @@ class StepRunner : public FrameViews {
   std::int64_t* issued_macs_;  ///< of the steps run, or null
 };
 
+constexpr const char* kUnprepared =
+    "the workspace was not prepared for this engine, or was used otherwise since (see prepare())";
 constexpr const char* kWorkspaceBytes = "bytes of workspace";
 
 Status failed(ErrorCode code, const char* what, std::int64_t value = 0, std::int64_t limit = 0) noexcept {
@@ -322,6 +324,7 @@ Status Engine::enqueue(Context& context, const SparseTensorView& input,
   const Impl& engine = *impl_;
   const CurrentDevice current(context);
   if (const Status s = check_workspace(engine, context, workspace); !s.ok()) return s;
+  if (!engine.pairs.is_prepared(workspace)) return failed(ErrorCode::kInvalidArgument, kUnprepared);
   if (const Status s = check_call(engine, outputs, profile.size()); !s.ok()) return s;
   if (const Status s = check_input(engine, input); !s.ok()) return s;
   const bool timed = engine.options.profile && engine.device.kind == DeviceKind::kCpu;
@@ -336,7 +339,7 @@ Status Engine::enqueue(Context& context, const SparseTensorView& input,
 SparseTensorView Engine::value_view(std::int32_t step, const SparseTensorView& input,
                                     Workspace workspace) const noexcept {
   if (step < 0 || static_cast<std::size_t>(step) >= impl_->made.size() || !impl_->options.keep_all_values ||
-      workspace.size() < workspace_bytes()) {
+      workspace.size() < workspace_bytes() || !impl_->pairs.is_prepared(workspace)) {
     return {};
   }
   const std::int32_t tensor = impl_->made[static_cast<std::size_t>(step)];
@@ -345,7 +348,9 @@ SparseTensorView Engine::value_view(std::int32_t step, const SparseTensorView& i
 }
 
 Status Engine::status(Context& context, Workspace workspace) const noexcept {
-  return at_step(*impl_, impl_->pairs.status(context, workspace.first(impl_->pairs_bytes)));
+  if (const Status s = check_workspace(*impl_, context, workspace); !s.ok()) return s;
+  const Status status = impl_->pairs.status(context, workspace);
+  return status.code == ErrorCode::kInvalidArgument ? status : at_step(*impl_, status);
 }
 
 }  // namespace voxgemm

@@ -61,6 +61,8 @@ void Engine::collect_profile(Context& context, Workspace workspace, const StepTi
                     timer == nullptr ? 0 : timer->steps(), count));
   check(workspace.size() >= workspace_bytes(), ErrorCode::kInvalidArgument,
         fmt::format("collect_profile: workspace of {} bytes, needs {}", workspace.size(), workspace_bytes()));
+  check(impl_->pairs.is_prepared(workspace), ErrorCode::kInvalidArgument,
+        "collect_profile: the workspace was not prepared for this engine");
   check(context.synchronize(), "collect_profile");
   const FrameCounts counts(*impl_, context, workspace.first(impl_->pairs_bytes));
   for (std::size_t i = 0; i < count; ++i) {

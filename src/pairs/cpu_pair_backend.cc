@@ -32,9 +32,9 @@ class CpuPairBackend final : public PairBackend {
   [[nodiscard]] std::string describe_level(std::int32_t level) const override {
     return layout_.levels().at(static_cast<std::size_t>(level)).why;
   }
-  Status prepare(Context& context, Workspace workspace) const noexcept override;
+  Status prepare(Context& context, const Stamp& stamp, Workspace workspace) const noexcept override;
   Status run(Context& context, const std::int32_t* indices, std::int32_t n, const std::int32_t* device_n,
-             Workspace workspace) const noexcept override;
+             const Stamp& stamp, Workspace workspace) const noexcept override;
   [[nodiscard]] IndicePairsView map_view(std::int32_t map, Workspace workspace) const noexcept override;
   [[nodiscard]] LevelView level_view(std::int32_t level, Workspace workspace) const noexcept override;
   [[nodiscard]] std::int64_t num_pairs(std::int32_t map, Workspace workspace) const noexcept override;
@@ -44,11 +44,7 @@ class CpuPairBackend final : public PairBackend {
   CpuPairLayout layout_;
 };
 
-Status CpuPairBackend::prepare(Context& /*context*/, Workspace workspace) const noexcept {
-  if (workspace.size() < layout_.workspace_bytes()) {
-    return {ErrorCode::kCapacity, -1, static_cast<std::int64_t>(layout_.workspace_bytes()),
-            static_cast<std::int64_t>(workspace.size())};
-  }
+Status CpuPairBackend::prepare(Context& /*context*/, const Stamp& stamp, Workspace workspace) const noexcept {
   for (std::size_t l = 0; l < layout_.levels().size(); ++l) {
     const LevelMemory m = layout_.level_memory(static_cast<std::int32_t>(l), workspace);
     std::construct_at(m.state);
@@ -64,16 +60,14 @@ Status CpuPairBackend::prepare(Context& /*context*/, Workspace workspace) const 
     if (m.tiles.start != nullptr) m.tiles.start[0] = 0;
     if (m.tiles_bwd.start != nullptr) m.tiles_bwd.start[0] = 0;
   }
+  *stamp.at = stamp.value;
   return {};
 }
 
 Status CpuPairBackend::run(Context& context, const std::int32_t* indices, std::int32_t n,
-                           const std::int32_t* /*device_n*/, Workspace workspace) const noexcept {
+                           const std::int32_t* /*device_n*/, const Stamp& /*stamp*/,
+                           Workspace workspace) const noexcept {
   Status result;
-  if (workspace.size() < layout_.workspace_bytes()) {
-    return {ErrorCode::kCapacity, -1, static_cast<std::int64_t>(layout_.workspace_bytes()),
-            static_cast<std::int64_t>(workspace.size())};
-  }
   if (n < 0 || n > layout_.levels()[0].capacity) {
     result = {ErrorCode::kCapacity, -1, n, layout_.levels()[0].capacity};
     n = 0;

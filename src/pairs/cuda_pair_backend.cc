@@ -44,9 +44,9 @@ class CudaPairBackend final : public PairBackend {
 
   [[nodiscard]] std::size_t workspace_bytes() const override { return layout_.workspace_bytes; }
   [[nodiscard]] std::string describe_level(std::int32_t level) const override;
-  Status prepare(Context& context, Workspace workspace) const noexcept override;
+  Status prepare(Context& context, const Stamp& stamp, Workspace workspace) const noexcept override;
   Status run(Context& context, const std::int32_t* indices, std::int32_t n, const std::int32_t* device_n,
-             Workspace workspace) const noexcept override;
+             const Stamp& stamp, Workspace workspace) const noexcept override;
   [[nodiscard]] IndicePairsView map_view(std::int32_t map, Workspace workspace) const noexcept override;
   [[nodiscard]] LevelView level_view(std::int32_t level, Workspace workspace) const noexcept override;
   [[nodiscard]] std::int64_t num_pairs(std::int32_t, Workspace) const noexcept override { return 0; }
@@ -135,14 +135,13 @@ CoordIndex CudaPairBackend::index_of(std::int32_t level, Workspace workspace) co
   return index;
 }
 
-Status CudaPairBackend::prepare(Context& context, Workspace workspace) const noexcept {
-  if (workspace.size() < layout_.workspace_bytes) {
-    return {ErrorCode::kCapacity, -1, static_cast<std::int64_t>(layout_.workspace_bytes),
-            static_cast<std::int64_t>(workspace.size())};
-  }
+Status CudaPairBackend::prepare(Context& context, const Stamp& stamp, Workspace workspace) const noexcept {
   const std::int32_t error =
       cuda::memset_async(workspace.data(), 0, layout_.persistent_bytes, context.stream());
   if (error != 0) return {.code = ErrorCode::kDevice, .value = error};
+  Context::Impl& impl = context.impl();
+  device::sm80_write_stamp(stamp.at, stamp.value, {impl.stream, impl.num_sms, &impl.launch_error});
+  if (impl.launch_error != 0) return {.code = ErrorCode::kDevice, .value = impl.launch_error};
   return {};
 }
 
@@ -269,11 +268,8 @@ void CudaPairBackend::build_orders(bool early, Workspace workspace, const Exec& 
 }
 
 Status CudaPairBackend::run(Context& context, const std::int32_t* indices, std::int32_t n,
-                            const std::int32_t* device_n, Workspace workspace) const noexcept {
-  if (workspace.size() < layout_.workspace_bytes) {
-    return {ErrorCode::kCapacity, -1, static_cast<std::int64_t>(layout_.workspace_bytes),
-            static_cast<std::int64_t>(workspace.size())};
-  }
+                            const std::int32_t* device_n, const Stamp& stamp,
+                            Workspace workspace) const noexcept {
   Context::Impl& impl = context.impl();
   const auto note = [&](std::int32_t error) {
     if (error != 0 && impl.launch_error == 0) impl.launch_error = error;
@@ -302,8 +298,17 @@ Status CudaPairBackend::run(Context& context, const std::int32_t* indices, std::
   const CoordIndex input = index_of(0, workspace);
   auto* status = at<device::StatusBlock>(workspace, layout_.status);
   device::sm80_insert_rows(
-      {input, indices, n, device_n, status, at<std::uint64_t>(workspace, layout_.run_zero),
-       static_cast<std::int64_t>(layout_.run_zero_bytes / sizeof(std::uint64_t))},
+      {.index = input,
+       .indices = indices,
+       .n = n,
+       .device_n = device_n,
+       .status = status,
+       .zero = at<std::uint64_t>(workspace, layout_.run_zero),
+       .zero_words = static_cast<std::int64_t>(layout_.run_zero_bytes / sizeof(std::uint64_t)),
+       .stamp = stamp.at,
+       .expected_stamp = stamp.value,
+       .persistent = at<std::uint64_t>(workspace, 0),
+       .persistent_words = static_cast<std::int64_t>(layout_.persistent_bytes / sizeof(std::uint64_t))},
       main);
   number_level(0, workspace, main);
   order(1, main, side);
@@ -366,7 +371,6 @@ LevelView CudaPairBackend::level_view(std::int32_t level, Workspace workspace) c
 }
 
 Status CudaPairBackend::status(Context& context, Workspace workspace) const noexcept {
-  if (Status pending = context.synchronize(); !pending.ok()) return pending;
   Status result;
   try {
     const auto take = [&](void* to, std::size_t offset, std::size_t bytes) {

@@ -31,15 +31,23 @@ struct PairPlan {
   std::vector<MapPlan> maps;  ///< in an order in which every in_level is made before it is read
 };
 
-/// One device's way to build a plan. Methods mirror PairNetwork's.
+/// What prepare() writes last and a run compares before it believes its workspace. CUDA: the device does
+/// both; the host cannot look without waiting for it.
+struct Stamp {
+  std::uint64_t* at = nullptr;
+  std::uint64_t value = 0;
+};
+
+/// One device's way to build a plan. Methods mirror PairNetwork's; workspaces begin behind the stamp.
 class PairBackend {
  public:
   virtual ~PairBackend() = default;
   [[nodiscard]] virtual std::size_t workspace_bytes() const = 0;
   [[nodiscard]] virtual std::string describe_level(std::int32_t level) const = 0;
-  virtual Status prepare(Context& context, Workspace workspace) const noexcept = 0;
+  virtual Status prepare(Context& context, const Stamp& stamp, Workspace workspace) const noexcept = 0;
   virtual Status run(Context& context, const std::int32_t* indices, std::int32_t n,
-                     const std::int32_t* device_n, Workspace workspace) const noexcept = 0;
+                     const std::int32_t* device_n, const Stamp& stamp,
+                     Workspace workspace) const noexcept = 0;
   [[nodiscard]] virtual IndicePairsView map_view(std::int32_t map, Workspace workspace) const noexcept = 0;
   [[nodiscard]] virtual LevelView level_view(std::int32_t level, Workspace workspace) const noexcept = 0;
   [[nodiscard]] virtual std::int64_t num_pairs(std::int32_t map, Workspace workspace) const noexcept = 0;

@@ -3,16 +3,30 @@
 
 #include <fmt/format.h>
 
+#include <cstring>
 #include <limits>
 #include <utility>
 
 #include "core/context_impl.h"
+#include "core/cuda_device.h"
+#include "core/workspace_stamp.h"
 #include "pairs/pair_backend.h"
 
 namespace voxgemm {
 
 struct PairNetwork::Impl {
-  Context* context = nullptr;
+  explicit Impl(Context& of) : context(&of), device(of.device()), stamp(this) {}
+
+  [[nodiscard]] std::size_t workspace_bytes() const noexcept {
+    return WorkspaceStamp::kBytes + backend->workspace_bytes();
+  }
+  [[nodiscard]] Stamp stamp_in(Workspace workspace) const noexcept {
+    return {reinterpret_cast<std::uint64_t*>(workspace.data()), stamp.of(workspace)};
+  }
+
+  Context* context;  // while it is planned
+  Device device;
+  WorkspaceStamp stamp;
   PairPlan plan;
   std::unique_ptr<PairBackend> backend;
 };
@@ -51,7 +65,7 @@ void check_options(const PairOptions& options, std::int32_t kv) {
 
 }  // namespace
 
-PairNetwork::PairNetwork(Context& context) : impl_(std::make_unique<Impl>()) { impl_->context = &context; }
+PairNetwork::PairNetwork(Context& context) : impl_(std::make_unique<Impl>(context)) {}
 PairNetwork::~PairNetwork() = default;
 PairNetwork::PairNetwork(PairNetwork&&) noexcept = default;
 PairNetwork& PairNetwork::operator=(PairNetwork&&) noexcept = default;
@@ -127,32 +141,73 @@ const Dims& PairNetwork::level_shape(std::int32_t level) const {
 std::int32_t PairNetwork::level_capacity(std::int32_t level) const {
   return impl_->plan.levels.at(static_cast<std::size_t>(level)).capacity;
 }
-std::size_t PairNetwork::workspace_bytes() const { return impl_->backend->workspace_bytes(); }
+std::size_t PairNetwork::workspace_bytes() const { return impl_->workspace_bytes(); }
 std::string PairNetwork::describe_level(std::int32_t level) const {
   return impl_->backend->describe_level(level);
 }
 
-Status PairNetwork::prepare(Context& context, Workspace workspace) const noexcept {
-  const CurrentDevice current(context);
-  return impl_->backend->prepare(context, workspace);
+namespace {
+
+constexpr Status kUnprepared{
+    .code = ErrorCode::kInvalidArgument,
+    .what = "the workspace was not prepared, or was used otherwise since (see prepare())"};
+
+Workspace behind_stamp(Workspace workspace) noexcept { return workspace.subspan(WorkspaceStamp::kBytes); }
+
+Status too_small(Workspace workspace, std::size_t need) noexcept {
+  return {.code = ErrorCode::kInvalidArgument,
+          .value = static_cast<std::int64_t>(workspace.size()),
+          .limit = static_cast<std::int64_t>(need),
+          .what = "bytes of workspace"};
 }
+
+}  // namespace
+
+// The stamp is written last: memory that was prepared halfway is not prepared.
+Status PairNetwork::prepare(Context& context, Workspace workspace) const noexcept {
+  if (workspace.size() < impl_->workspace_bytes()) return too_small(workspace, impl_->workspace_bytes());
+  const CurrentDevice current(context);
+  return impl_->backend->prepare(context, impl_->stamp_in(workspace), behind_stamp(workspace));
+}
+
+bool PairNetwork::is_prepared(Workspace workspace) const noexcept {
+  if (workspace.size() < impl_->workspace_bytes()) return false;
+  if (impl_->device.kind != DeviceKind::kCpu) return true;
+  const std::uint64_t stamp = impl_->stamp.of(workspace);
+  return std::memcmp(workspace.data(), &stamp, sizeof stamp) == 0;
+}
+
 Status PairNetwork::run(Context& context, const std::int32_t* indices, std::int32_t n,
                         const std::int32_t* device_n, Workspace workspace) const noexcept {
+  if (workspace.size() < impl_->workspace_bytes()) return too_small(workspace, impl_->workspace_bytes());
+  if (!is_prepared(workspace)) return kUnprepared;
   const CurrentDevice current(context);
-  return impl_->backend->run(context, indices, n, device_n, workspace);
+  return impl_->backend->run(context, indices, n, device_n, impl_->stamp_in(workspace),
+                             behind_stamp(workspace));
 }
 IndicePairsView PairNetwork::map_view(std::int32_t map, Workspace workspace) const noexcept {
-  return impl_->backend->map_view(map, workspace);
+  return impl_->backend->map_view(map, behind_stamp(workspace));
 }
 LevelView PairNetwork::level_view(std::int32_t level, Workspace workspace) const noexcept {
-  return impl_->backend->level_view(level, workspace);
+  return impl_->backend->level_view(level, behind_stamp(workspace));
 }
 std::int64_t PairNetwork::num_pairs(std::int32_t map, Workspace workspace) const noexcept {
-  return impl_->backend->num_pairs(map, workspace);
+  return impl_->backend->num_pairs(map, behind_stamp(workspace));
 }
+
 Status PairNetwork::status(Context& context, Workspace workspace) const noexcept {
+  if (context.device().kind == DeviceKind::kCpu) return {};
+  if (workspace.size() < impl_->workspace_bytes()) return too_small(workspace, impl_->workspace_bytes());
   const CurrentDevice current(context);
-  return impl_->backend->status(context, workspace);
+  if (Status pending = context.synchronize(); !pending.ok()) return pending;
+  std::uint64_t stored = 0;
+  try {
+    cuda::copy_to_host(&stored, workspace.data(), sizeof stored, context.stream());
+  } catch (const Error&) {
+    return {.code = ErrorCode::kDevice};
+  }
+  if (stored != impl_->stamp.of(workspace)) return kUnprepared;
+  return impl_->backend->status(context, behind_stamp(workspace));
 }
 
 }  // namespace voxgemm

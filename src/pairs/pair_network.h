@@ -56,13 +56,18 @@ class PairNetwork {
   /// Structure chosen for a level and why, one line.
   [[nodiscard]] std::string describe_level(std::int32_t level) const;
 
-  /// Once per workspace: zeroes what run() relies on finding zero (and leaves zero again).
+  /// Once per workspace: zeroes what run() relies on finding zero (and leaves zero again), stamps it.
   Status prepare(Context& context, Workspace workspace) const noexcept;
+  /// CPU: whether the workspace was prepared for this network and nothing else used it since. CUDA: true; the
+  /// device compares the stamp, and status() tells.
+  [[nodiscard]] bool is_prepared(Workspace workspace) const noexcept;
 
   /// Builds every map for `n` rows of `indices` ([n][1+ndim], any order, unique). CUDA: reads the count from
   /// device_n when not null, enqueues on the stream, reports into the workspace's status block.
-  /// CPU status: kOutOfRange (value = first bad row), kDuplicate (value = a later row of a pair),
-  /// kCapacity (step = map, value = wanted, limit = capacity; canonical-first rows kept, run continues).
+  /// A workspace that was not prepared for this network: CPU kInvalidArgument, nothing is touched; CUDA the
+  /// frame is taken as empty and status() says so. CPU status: kOutOfRange (value = first bad row),
+  /// kDuplicate (value = a later row of a pair), kCapacity (step = map, value = wanted, limit = capacity;
+  /// canonical-first rows kept, run continues).
   Status run(Context& context, const std::int32_t* indices, std::int32_t n, const std::int32_t* device_n,
              Workspace workspace) const noexcept;
 
@@ -72,7 +77,8 @@ class PairNetwork {
   [[nodiscard]] LevelView level_view(std::int32_t level, Workspace workspace) const noexcept;
   /// CPU: (output, offset) entries of a map in the last run. CUDA: 0; see count_pairs().
   [[nodiscard]] std::int64_t num_pairs(std::int32_t map, Workspace workspace) const noexcept;
-  /// CUDA: sticky status block of the workspace; synchronises, reads, clears. CPU: ok.
+  /// CUDA: sticky status block of the workspace, or kInvalidArgument when it was not prepared; synchronises,
+  /// reads, clears. CPU: ok.
   Status status(Context& context, Workspace workspace) const noexcept;
 
   struct Impl;

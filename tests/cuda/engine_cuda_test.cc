@@ -1,7 +1,8 @@
 // Proves: an engine on a CUDA device, captured once into one graph, gives the bytes of the CPU engine for any
 // count that its capacity holds, growing and shrinking, without touching rows beyond the count; that two
 // threads may replay two graphs of one engine; that a device that is not current serves as well; that lack of
-// memory and a full level are reported; and, with real data, that the whole CenterPoint backbone equals the
+// memory, a full level and a workspace that was not prepared are reported; that random networks give the same
+// bytes, sharing memory or not; and, with real data, that the whole CenterPoint backbone equals the
 // CPU bit for bit.
 #include <cuda_runtime_api.h>
 #include <gtest/gtest.h>
@@ -14,6 +15,7 @@
 
 #include "core/cuda_device.h"
 #include "tests/engine/engine_runner.h"
+#include "tests/engine/random_networks.h"
 #include "tests/engine/test_networks.h"
 #include "tests/support/test_data.h"
 
@@ -23,8 +25,10 @@ namespace {
 /// One engine on the device with its buffers, captured into one graph.
 class CapturedEngine {
  public:
-  CapturedEngine(Context& context, std::shared_ptr<const Engine> engine)
-      : context_(context), engine_(std::move(engine)), workspace_(context, engine_->workspace_bytes()) {
+  CapturedEngine(Context& context, std::shared_ptr<const Engine> engine, std::size_t least_bytes = 0)
+      : context_(context),
+        engine_(std::move(engine)),
+        workspace_(context, std::max(engine_->workspace_bytes(), least_bytes)) {
     const auto capacity = static_cast<std::size_t>(engine_->input_capacity());
     columns_ = static_cast<std::size_t>(1 + engine_->input_shape().ndim);
     channels_ = static_cast<std::size_t>(engine_->input_channels());
@@ -82,9 +86,11 @@ class CapturedEngine {
     return result;
   }
 
- private:
-  Workspace workspace() { return {workspace_.data(), workspace_.bytes()}; }
+  [[nodiscard]] Workspace workspace() const { return {workspace_.data(), workspace_.bytes()}; }
+  [[nodiscard]] Buffer& memory() { return workspace_; }
+  [[nodiscard]] const Engine& engine() const { return *engine_; }
 
+ private:
   void capture() {
     SparseTensorView view;
     view.indices = indices_.as<std::int32_t>();
@@ -138,6 +144,59 @@ class EngineCuda : public ::testing::Test {
   Context cpu_{{.threads = 2}};
   std::unique_ptr<Context> device_;
 };
+
+TEST_F(EngineCuda, RandomNetworksGiveTheCpuBytes) {
+  for (std::uint32_t seed = 0; seed < 400 && !HasFailure(); ++seed) {
+    SCOPED_TRACE("seed " + std::to_string(seed));
+    const TestNetwork t = random_network(seed);
+    const ScaleTable scales = seeded_scales(t.net, seed);
+    for (const Precision precision : {Precision::kInt8, Precision::kFloat32}) {
+      for (const bool keep : {false, true}) {
+        const EngineOptions options{.precision = precision, .keep_all_values = keep};
+        EngineRunner reference(cpu_, EngineRunner::build(cpu_, t.net, scales, options));
+        CapturedEngine engine(*device_, EngineRunner::build(*device_, t.net, scales, options));
+        const Frame frame =
+            random_frame(t.shape, t.batch_size, t.channels, 5 + static_cast<std::int32_t>(seed % 60), seed);
+        expect_same(engine.run(frame), reference.run(frame), keep ? "apart" : "shared");
+      }
+    }
+  }
+}
+
+/// Bytes of the device that no engine prepared.
+void fill(Context& context, Buffer& memory, unsigned char content) {
+  const std::vector<unsigned char> bytes(memory.bytes(), content);
+  memory.upload(context, bytes.data(), bytes.size());
+}
+
+TEST_F(EngineCuda, AWorkspaceThatIsNotPreparedGivesEmptyFramesAndSaysSo) {
+  const TestNetwork a = mixed_layers();
+  const TestNetwork b = residual_unet();
+  const Frame frame = random_frame(b.shape, b.batch_size, b.channels, 200, 5);
+  const EngineOptions options{.precision = Precision::kFloat32};
+  const auto other = EngineRunner::build(*device_, a.net, {}, options);
+  EngineRunner reference(cpu_, EngineRunner::build(cpu_, b.net, {}, options));
+  const RunResult want = reference.run(frame);
+  CapturedEngine engine(*device_, EngineRunner::build(*device_, b.net, {}, options),
+                        other->workspace_bytes());
+  const Workspace workspace = engine.workspace();
+  const auto expect_refused = [&](const std::string& what) {
+    for (int frames = 0; frames < 2; ++frames) {  // and the next one, on what the first one left
+      const RunResult got = engine.run(frame);
+      EXPECT_EQ(got.status.code, ErrorCode::kInvalidArgument) << what << ": " << to_string(got.status);
+      EXPECT_EQ(got.outputs[0].num_voxels, 0) << what;
+    }
+    ASSERT_TRUE(engine.engine().prepare(*device_, workspace).ok());
+    expect_same(engine.run(frame), want, what + ", prepared again");
+  };
+  expect_same(engine.run(frame), want, "prepared");
+  for (const unsigned char content : {0x00, 0xA5, 0xFF, 0x01}) {
+    fill(*device_, engine.memory(), content);
+    expect_refused("bytes " + std::to_string(content));
+  }
+  ASSERT_TRUE(other->prepare(*device_, workspace).ok());
+  expect_refused("another engine's");
+}
 
 TEST_F(EngineCuda, OneGraphGivesTheCpuBytesForAnyCount) {
   for (const Precision precision : {Precision::kInt8, Precision::kFloat32}) {

@@ -5,6 +5,7 @@
 #include <string>
 #include <vector>
 
+#include "graph/nodes.h"
 #include "tests/engine/engine_runner.h"
 
 namespace voxgemm::test {
@@ -165,5 +166,14 @@ class Generator {
 }  // namespace
 
 TestNetwork random_network(std::uint32_t seed) { return Generator(seed).run(); }
+
+ScaleTable seeded_scales(const Network& net, std::uint32_t seed) {
+  ScaleTable table;
+  const Network::Impl& impl = net.impl();
+  for (std::size_t i = 0; i < impl.nodes.size(); ++i) {
+    table.scale[impl.nodes[i].name] = 0.02F + 0.001F * static_cast<float>((seed + i * 7) % 13);
+  }
+  return table;
+}
 
 }  // namespace voxgemm::test

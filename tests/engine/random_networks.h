@@ -12,4 +12,7 @@ namespace voxgemm::test {
 /// output (sparse, dense or pooled) with a probability that differs from network to network.
 TestNetwork random_network(std::uint32_t seed);
 
+/// A scale for every value. Calibration is tested elsewhere; here it would double the time.
+ScaleTable seeded_scales(const Network& net, std::uint32_t seed);
+
 }  // namespace voxgemm::test

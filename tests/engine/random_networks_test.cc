@@ -22,16 +22,6 @@ constexpr std::uint32_t kNaiveEvery = 10;
 
 Context one_thread() { return Context({.threads = 1}); }
 
-/// Every value gets a scale, whatever its name: calibration is tested elsewhere and would double the time.
-ScaleTable scales_for(const Network& net, std::uint32_t seed) {
-  ScaleTable table;
-  const Network::Impl& impl = net.impl();
-  for (std::size_t i = 0; i < impl.nodes.size(); ++i) {
-    table.scale[impl.nodes[i].name] = 0.02F + 0.001F * static_cast<float>((seed + i * 7) % 13);
-  }
-  return table;
-}
-
 void expect_same_outputs(const RunResult& got, const RunResult& want, const Engine& engine) {
   ASSERT_TRUE(got.status.ok()) << to_string(got.status);
   ASSERT_TRUE(want.status.ok()) << to_string(want.status);
@@ -67,7 +57,7 @@ TEST_P(RandomNetworks, SharedMemoryChangesNoBit) {
     const TestNetwork t = random_network(seed);
     const Frame frame =
         random_frame(t.shape, t.batch_size, t.channels, 5 + static_cast<std::int32_t>(seed % 60), seed);
-    const ScaleTable scales = scales_for(t.net, seed);
+    const ScaleTable scales = seeded_scales(t.net, seed);
     for (const Precision precision : {Precision::kFloat32, Precision::kInt8}) {
       EngineOptions options{.precision = precision};
       if (precision == Precision::kInt8 && seed % 2 == 0) options.output_dtype = DType::kInt8;

@@ -70,21 +70,23 @@ struct Fixture {
   PairPlan plan;
   std::unique_ptr<PairBackend> backend;
   std::vector<std::byte> bytes;
+  std::uint64_t stamp_word = 0;
 
   Fixture(PairPlan p, const IndexLimits& limits, std::int32_t threads, const std::string& row = "")
       : context({.threads = threads, .kernels = {.force = row}}),
         plan(p),
         backend(make_cpu_pair_backend(context, p, limits)) {
     bytes.assign(backend->workspace_bytes() + 256, std::byte{0xA5});
-    EXPECT_TRUE(backend->prepare(context, workspace()).ok());
+    EXPECT_TRUE(backend->prepare(context, stamp(), workspace()).ok());
   }
   Workspace workspace() {
     const auto address = reinterpret_cast<std::uintptr_t>(bytes.data());
     return {bytes.data() + (align_up(address) - address), backend->workspace_bytes()};
   }
   Status run(const test::Scene& scene) {
-    return backend->run(context, scene.indices.data(), scene.n(), nullptr, workspace());
+    return backend->run(context, scene.indices.data(), scene.n(), nullptr, stamp(), workspace());
   }
+  Stamp stamp() { return {&stamp_word, 1}; }
 };
 
 inline std::vector<std::int64_t> snapshot(Fixture& f) {

@@ -153,7 +153,7 @@ TEST(PairNetwork, WorkspaceIsZeroAgain) {
   // What prepare() zeroed (and did not write otherwise) is zero; a second prepare() would change nothing of
   // it.
   const std::vector<std::byte> after = f.bytes;
-  ASSERT_TRUE(f.backend->prepare(f.context, f.workspace()).ok());
+  ASSERT_TRUE(f.backend->prepare(f.context, f.stamp(), f.workspace()).ok());
   std::size_t zeroed = 0;
   std::size_t dirty = 0;
   for (std::size_t i = 0; i < after.size(); ++i) {
@@ -276,7 +276,7 @@ TEST(PairNetwork, FacadePlansAndRefuses) {
   EXPECT_EQ(network.map_view(b, workspace).tiles.start, nullptr);
   EXPECT_GT(network.level_view(1, workspace).n, 0);
   EXPECT_EQ(network.run(context, scene.indices.data(), scene.n(), nullptr, workspace.first(64)).code,
-            ErrorCode::kCapacity);
+            ErrorCode::kInvalidArgument);
 }
 
 TEST(PairNetwork, KeysBeyond63BitsAreRefused) {

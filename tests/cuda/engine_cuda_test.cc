@@ -145,8 +145,14 @@ class EngineCuda : public ::testing::Test {
   std::unique_ptr<Context> device_;
 };
 
-TEST_F(EngineCuda, RandomNetworksGiveTheCpuBytes) {
-  for (std::uint32_t seed = 0; seed < 400 && !HasFailure(); ++seed) {
+/// In shards, for sanitizers side by side.
+class RandomNetworksCuda : public EngineCuda, public ::testing::WithParamInterface<std::uint32_t> {};
+INSTANTIATE_TEST_SUITE_P(Shards, RandomNetworksCuda, ::testing::Range(0U, 8U));
+
+TEST_P(RandomNetworksCuda, GiveTheCpuBytes) {
+  constexpr std::uint32_t kNetworks = 50;
+  for (std::uint32_t i = 0; i < kNetworks && !HasFailure(); ++i) {
+    const std::uint32_t seed = GetParam() * kNetworks + i;
     SCOPED_TRACE("seed " + std::to_string(seed));
     const TestNetwork t = random_network(seed);
     const ScaleTable scales = seeded_scales(t.net, seed);

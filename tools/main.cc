@@ -11,6 +11,7 @@
 #include "tools/commands.h"
 #include "tools/usage_error.h"
 #include "voxgemm/error.h"
+#include "voxgemm/version.h"
 
 namespace {
 
@@ -18,7 +19,7 @@ namespace {
 int run_program(int argc, char** argv) {
   CLI::App app{"voxgemm: int8 sparse convolution for point clouds"};
   app.require_subcommand(1);
-  app.set_version_flag("--version", "voxgemm " VOXGEMM_VERSION);
+  app.set_version_flag("--version", fmt::format("voxgemm {}", voxgemm::version()));
   app.option_defaults()->always_capture_default();
   app.get_formatter()->column_width(34);
   voxgemm::tools::add_simulate(app);

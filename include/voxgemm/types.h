@@ -4,6 +4,10 @@
 // are trusted to reach as far as their counts say; null pointers, counts and types are checked.
 #pragma once
 
+#if defined(_MSVC_LANG) ? _MSVC_LANG < 202002L : __cplusplus < 202002L
+#error "voxgemm needs C++20: compile with -std=c++20 (MSVC: /std:c++20)"
+#endif
+
 #include <array>
 #include <cstddef>
 #include <cstdint>

@@ -1,0 +1,15 @@
+# voxgemm_read_version(<header> <out>): "major.minor.patch" from the VOXGEMM_VERSION_ macros of a header.
+# A changed header is read again: the build configures anew.
+function(voxgemm_read_version header out)
+  set(version "")
+  foreach(part MAJOR MINOR PATCH)
+    file(STRINGS ${header} line REGEX "^#define VOXGEMM_VERSION_${part} [0-9]+$")
+    if(NOT line MATCHES " ([0-9]+)$")
+      message(FATAL_ERROR "${header} does not define VOXGEMM_VERSION_${part} as one number")
+    endif()
+    list(APPEND version ${CMAKE_MATCH_1})
+  endforeach()
+  list(JOIN version "." version)
+  set(${out} ${version} PARENT_SCOPE)
+  set_property(DIRECTORY APPEND PROPERTY CMAKE_CONFIGURE_DEPENDS ${header})
+endfunction()

@@ -2,6 +2,7 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <array>
 #include <cmath>
 #include <memory>
 #include <nlohmann/json.hpp>
@@ -10,7 +11,7 @@
 #include <vector>
 
 #include "tools/commands.h"
-#include "tools/io/array.h"
+#include "tools/io/output.h"
 #include "tools/report/progress.h"
 #include "tools/report/table.h"
 #include "tools/session/frames.h"
@@ -169,7 +170,7 @@ nlohmann::json to_json(const Arguments& arguments, const std::string& machine,
 }
 
 void run_bench(const Arguments& arguments) {
-  if (!arguments.json.empty()) check_writable(arguments.json);
+  check_outputs(std::array<FileOption, 1>{{{"--json", arguments.json}}}, arguments.work.input_files());
   arguments.work.check();
   WorkOptions any = arguments.work;
   any.precision = arguments.precision == "both" ? "int8" : arguments.precision;
@@ -199,8 +200,7 @@ void run_bench(const Arguments& arguments) {
   for (Contestant& c : contestants) check_device(c);
   print_table(contestants);
   if (arguments.json.empty()) return;
-  const std::string text = to_json(arguments, machine, frames, contestants).dump(2) + "\n";
-  write_file(arguments.json, text.data(), text.size());
+  write_json(arguments.json, to_json(arguments, machine, frames, contestants));
   fmt::print("{}: all figures as JSON\n", arguments.json);
 }
 
@@ -219,7 +219,9 @@ void add_bench(CLI::App& app) {
       ->delimiter(',')
       ->check(CLI::Range(1, 1024));
   command->add_option("--frames", arguments->frames, "Simulated frames in rotation")
-      ->check(CLI::Range(1, 64));
+      ->check(CLI::Range(1, 64))
+      ->excludes(command->get_option("--points"))
+      ->excludes(command->get_option("--indices"));
   command->add_option("--repeat", arguments->repeat, "Timed frames for each line")
       ->check(CLI::Range(1, 100000));
   command->add_flag("--graph", arguments->work.graph, "With --backend cuda: replay one CUDA graph a frame");

@@ -141,7 +141,8 @@ void print_engine(const WorkOptions& work, Context& plain, const InputFrame& fra
 }
 
 void run_inspect(const Arguments& arguments) {
-  const WorkOptions& work = arguments.work;
+  WorkOptions work = arguments.work;
+  work.more_points = !arguments.compare.empty();
   work.check();
   fmt::print("machine  {}\n\n", Context(work.context_options()).describe());
   print_kernels(work);

@@ -15,6 +15,21 @@
 
 namespace {
 
+/// A value that is empty is no value: taken for an option left out, it would silently simulate a sweep or
+/// write nothing.
+void refuse_empty_values(CLI::App& app) {
+  for (CLI::App* command : app.get_subcommands([](CLI::App*) { return true; })) {
+    for (CLI::Option* option : command->get_options()) {
+      if (option->get_items_expected_max() == 0) continue;  // a flag
+      option->check(CLI::Validator(
+          [](const std::string& value) {
+            return value.empty() ? std::string("the value is empty") : std::string();
+          },
+          "", "value"));
+    }
+  }
+}
+
 /// Exit code of what the command line asks for.
 int run_program(int argc, char** argv) {
   CLI::App app{"voxgemm: int8 sparse convolution for point clouds"};
@@ -26,6 +41,7 @@ int run_program(int argc, char** argv) {
   voxgemm::tools::add_run(app);
   voxgemm::tools::add_bench(app);
   voxgemm::tools::add_inspect(app);
+  refuse_empty_values(app);
   try {
     app.parse(argc, argv);
     return 0;

@@ -1,6 +1,7 @@
 // voxgemm run: one frame through a backbone, layer by layer.
 #include <fmt/format.h>
 
+#include <array>
 #include <memory>
 #include <nlohmann/json.hpp>
 #include <optional>
@@ -9,7 +10,7 @@
 #include <vector>
 
 #include "tools/commands.h"
-#include "tools/io/array.h"
+#include "tools/io/output.h"
 #include "tools/report/layers.h"
 #include "tools/report/picture.h"
 #include "tools/report/progress.h"
@@ -138,8 +139,8 @@ nlohmann::json input_json(const WorkOptions& work, const InputFrame& frame) {
           {"voxel_size_xyz", grid.voxel_size_xyz}};
 }
 
-void write_json(const Arguments& arguments, const Context& context, const InputFrame& frame,
-                const Session& session, const Findings& found) {
+void write_figures(const Arguments& arguments, const Context& context, const InputFrame& frame,
+                   const Session& session, const Findings& found) {
   nlohmann::json output{{"checksum_fnv1a64", fmt::format("{:016x}", found.checksum)},
                         {"not_finite", found.not_finite},
                         {"sqnr_db", nullptr}};
@@ -162,8 +163,7 @@ void write_json(const Arguments& arguments, const Context& context, const InputF
                                 {"pairs_bytes", session.engine().pairs_bytes()},
                                 {"graph_nodes", session.graph_nodes()},
                                 {"output", output}};
-  const std::string text = document.dump(2) + "\n";
-  write_file(arguments.json, text.data(), text.size());
+  write_json(arguments.json, document);
 }
 
 void write_png(const Arguments& arguments, const InputFrame& frame) {
@@ -203,9 +203,8 @@ void print_memory(const Session& session) {
 void run_run(const Arguments& given) {
   Arguments arguments = given;
   const WorkOptions& work = arguments.work;
-  for (const std::string& file : {arguments.json, arguments.png}) {
-    if (!file.empty()) check_writable(file);
-  }
+  check_outputs(std::array<FileOption, 2>{{{"--json", arguments.json}, {"--png", arguments.png}}},
+                work.input_files());
   Context context = make_context(work);  // first: a machine without the backend says so at once
   const bool cuda = context.device().kind == DeviceKind::kCuda;
   if (arguments.repeat == 0) arguments.repeat = cuda ? kRepeatsCuda : kRepeatsCpu;
@@ -234,7 +233,7 @@ void run_run(const Arguments& given) {
   if (found.output_sqnr_db)
     fmt::print("output SQNR {:.1f} dB against the float32 pass\n", *found.output_sqnr_db);
   if (!arguments.json.empty()) {
-    write_json(arguments, context, frame, session, found);
+    write_figures(arguments, context, frame, session, found);
     fmt::print("{}: all figures as JSON\n", arguments.json);
   }
   if (!arguments.png.empty()) {

@@ -1,11 +1,12 @@
 // voxgemm simulate: writes a simulated sweep.
 #include <fmt/format.h>
 
+#include <array>
 #include <memory>
 #include <string>
 
 #include "tools/commands.h"
-#include "tools/io/array.h"
+#include "tools/io/output.h"
 #include "tools/io/points.h"
 #include "tools/report/picture.h"
 #include "tools/report/progress.h"
@@ -26,8 +27,8 @@ struct Arguments {
 
 void run_simulate(const Arguments& arguments) {
   check_columns(arguments.columns);
-  check_writable(arguments.out);
-  if (!arguments.png.empty()) check_writable(arguments.png);
+  check_points_output("--out", arguments.out);
+  check_outputs(std::array<FileOption, 2>{{{"--out", arguments.out}, {"--png", arguments.png}}}, {});
   PointCloud cloud;
   {
     ProgressBar bar("simulating");

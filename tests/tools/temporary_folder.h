@@ -8,7 +8,7 @@
 #include <string>
 #include <string_view>
 
-#include "tools/io/array.h"
+#include "tools/io/output.h"
 
 namespace voxgemm::tools::test {
 

@@ -163,22 +163,6 @@ std::vector<std::byte> read_file(const std::filesystem::path& file) {
   return bytes;
 }
 
-void write_file(const std::filesystem::path& file, const void* data, std::size_t bytes) {
-  FileHandle handle(std::fopen(file.c_str(), "wb"));
-  if (!handle) fail_io(file, fmt::format("cannot be written: {}", std::strerror(errno)));
-  const bool written = bytes == 0 || std::fwrite(data, 1, bytes, handle.get()) == bytes;
-  if (!written || std::fclose(handle.release()) != 0) fail_io(file, "cannot be written completely");
-}
-
-void check_writable(const std::filesystem::path& file) {
-  std::error_code code;
-  if (std::filesystem::is_directory(file, code)) fail_io(file, "cannot be written: is a folder, not a file");
-  const std::filesystem::path folder = file.parent_path();
-  if (!folder.empty() && !std::filesystem::is_directory(folder, code)) {
-    fail_io(file, "cannot be written: no such folder");
-  }
-}
-
 std::int64_t checked_size(const std::filesystem::path& file, const std::vector<std::int64_t>& shape,
                           std::size_t item_bytes, std::size_t bytes) {
   const std::string text = fmt::format("[{}]", fmt::join(shape, ", "));

@@ -34,12 +34,6 @@ struct Array {
 
 /// Reads the whole file. Throws kNotFound or kIo naming the file and the system's reason.
 std::vector<std::byte> read_file(const std::filesystem::path& file);
-/// Writes the whole file, replacing it. Throws kIo.
-void write_file(const std::filesystem::path& file, const void* data, std::size_t bytes);
-
-/// Throws kIo when write_file() could not work: the folder is missing or the file is one. For asking before
-/// long work; writes nothing.
-void check_writable(const std::filesystem::path& file);
 
 /// Throws Error(kIo, "FILE: reason").
 [[noreturn]] void fail_io(const std::filesystem::path& file, std::string_view reason);

@@ -9,6 +9,7 @@
 #include <utility>
 
 #include "tools/io/array.h"
+#include "tools/io/output.h"
 
 namespace voxgemm::tools {
 namespace {

@@ -3,10 +3,11 @@
 #include <png.h>
 
 #include <cctype>
-#include <cerrno>
+#include <cstddef>
 #include <cstring>
 
 #include "tools/io/array.h"
+#include "tools/io/output.h"
 
 namespace voxgemm::tools {
 namespace {
@@ -97,9 +98,12 @@ void Image::write_png(const std::filesystem::path& file) const {
   header.width = static_cast<png_uint_32>(width_);
   header.height = static_cast<png_uint_32>(height_);
   header.format = PNG_FORMAT_RGB;
-  if (png_image_write_to_file(&header, file.c_str(), 0, pixels_.data(), 0, nullptr) == 0) {
-    fail_io(file, std::string("cannot be written: ") + (errno != 0 ? std::strerror(errno) : header.message));
+  png_alloc_size_t bytes = PNG_IMAGE_PNG_SIZE_MAX(header);
+  std::vector<std::byte> encoded(bytes);
+  if (png_image_write_to_memory(&header, encoded.data(), &bytes, 0, pixels_.data(), 0, nullptr) == 0) {
+    fail_io(file, std::string("cannot be written: ") + header.message);
   }
+  write_file(file, encoded.data(), bytes);
 }
 
 }  // namespace voxgemm::tools

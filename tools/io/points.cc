@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <cstring>
 
+#include "tools/io/output.h"
 #include "tools/usage_error.h"
 #include "voxgemm/types.h"
 
@@ -64,6 +65,14 @@ PointCloud read_npy_points(const std::filesystem::path& file, const PointsFormat
   return cloud;
 }
 
+bool is_written(const std::filesystem::path& file) {
+  return file.extension() == ".bin" || file.extension() == ".npy";
+}
+
+std::string unknown_output(const std::filesystem::path& file) {
+  return fmt::format("unknown extension '{}': points are written as .bin or .npy", file.extension().string());
+}
+
 }  // namespace
 
 void check_columns(std::string_view columns) {
@@ -98,11 +107,13 @@ PointCloud read_points(const std::filesystem::path& file, const PointsFormat& fo
   fail_io(file, fmt::format("unknown extension '{}': points are read from .bin, .npy or .pcd", extension));
 }
 
+void check_points_output(std::string_view option, const std::filesystem::path& file) {
+  if (is_written(file)) return;
+  throw UsageError(fmt::format("{} {}: {}", option, file.string(), unknown_output(file)));
+}
+
 void write_points(const std::filesystem::path& file, const PointCloud& cloud, std::string_view dtype) {
-  const std::string extension = file.extension().string();
-  if (extension != ".bin" && extension != ".npy") {
-    fail_io(file, fmt::format("unknown extension '{}': points are written as .bin or .npy", extension));
-  }
+  if (!is_written(file)) fail_io(file, unknown_output(file));
   Array array;
   array.shape = {cloud.num_points(), static_cast<std::int64_t>(cloud.columns.size())};
   if (dtype == "f16") {
@@ -115,7 +126,7 @@ void write_points(const std::filesystem::path& file, const PointCloud& cloud, st
     array.bytes.resize(cloud.values.size() * sizeof(float));
     if (!cloud.values.empty()) std::memcpy(array.bytes.data(), cloud.values.data(), array.bytes.size());
   }
-  if (extension == ".npy") return write_npy(file, array);
+  if (file.extension() == ".npy") return write_npy(file, array);
   write_file(file, array.bytes.data(), array.bytes.size());
 }
 

@@ -34,7 +34,9 @@ PointCloud read_points(const std::filesystem::path& file, const PointsFormat& fo
 /// ASCII, binary and binary_compressed .pcd: fields x, y, z, intensity, time; others are skipped.
 PointCloud read_pcd(const std::filesystem::path& file);
 
-/// Writes .bin (float32 or float16, little-endian) or .npy (float32), by extension.
+/// Throws UsageError naming the option unless write_points() knows the extension.
+void check_points_output(std::string_view option, const std::filesystem::path& file);
+/// Writes .bin or .npy, little-endian, by extension, in `dtype` "f32" or "f16". Throws kIo.
 void write_points(const std::filesystem::path& file, const PointCloud& cloud, std::string_view dtype);
 
 /// Columns in the order asked for; a column that the cloud lacks is filled with zeros.

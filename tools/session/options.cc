@@ -5,6 +5,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <utility>
 
 #include "tools/io/points.h"
 #include "tools/usage_error.h"
@@ -62,6 +63,11 @@ void WorkOptions::check() const {
   (void)grid();
   if (!columns.empty()) check_columns(columns);
   if (!columns.empty() && points.empty()) throw UsageError("--columns needs --points");
+  for (const auto& [option, value] : {std::pair{"--max-voxels", max_voxels}, {"--max-points", max_points}}) {
+    if (value > 0 && !indices.empty() && !more_points) {
+      throw UsageError(fmt::format("{} limits what points become: it goes without --indices", option));
+    }
+  }
   if (backend != "cuda" && graph) throw UsageError("--graph needs --backend cuda");
   if (backend != "cuda" && precision == "fp16") throw UsageError("--precision fp16 needs --backend cuda");
   if (kernel.empty()) return;
@@ -85,6 +91,10 @@ ContextOptions WorkOptions::context_options() const {
   return context;
 }
 
+std::array<FileOption, 3> WorkOptions::input_files() const {
+  return {{{"--points", points}, {"--indices", indices}, {"--features", features}}};
+}
+
 Precision WorkOptions::engine_precision() const {
   return precision == "int8"   ? Precision::kInt8
          : precision == "fp16" ? Precision::kFloat16
@@ -106,7 +116,8 @@ void add_work_options(CLI::App& command, WorkOptions& options) {
                                            "Sweep to read: .bin, .npy or .pcd (default: simulated)");
   command.add_option("--columns", options.columns, "Columns of a .bin or .npy file, e.g. xyzit; _ skips one");
   command.add_option("--dtype", options.dtype, "Values of a .bin file: f32 or f16")
-      ->check(CLI::IsMember({"f32", "f16"}));
+      ->check(CLI::IsMember({"f32", "f16"}))
+      ->needs(points);
   CLI::Option* indices = command.add_option("--indices", options.indices,
                                             "Voxels instead of points: [n][4] int32 "
                                             "(b,z,y,x), .npy or .tensor");
@@ -119,10 +130,13 @@ void add_work_options(CLI::App& command, WorkOptions& options) {
       ->needs(indices);
   command.add_option("--seed", options.simulate.seed, "Of the simulated scene and of the weights")
       ->check(seed_check());
-  command.add_option("--beams", options.simulate.beams, "Simulated sensor: 32, 64 or 128 beams")
-      ->check(CLI::IsMember({32, 64, 128}));
-  command.add_option("--sweeps", options.simulate.sweeps, "Simulated sweeps to accumulate")
-      ->check(CLI::Range(1, 10));
+  CLI::Option* beams =
+      command.add_option("--beams", options.simulate.beams, "Simulated sensor: 32, 64 or 128 beams")
+          ->check(CLI::IsMember({32, 64, 128}));
+  CLI::Option* sweeps =
+      command.add_option("--sweeps", options.simulate.sweeps, "Simulated sweeps to accumulate")
+          ->check(CLI::Range(1, 10));
+  for (CLI::Option* simulated : {beams, sweeps}) simulated->excludes(points)->excludes(indices);
   command.add_option("--network", options.network, "centerpoint or second")
       ->check(CLI::IsMember({"centerpoint", "second"}));
   command.add_option("--range", options.range, "Metres: xmin ymin zmin xmax ymax zmax")->expected(6);

@@ -7,6 +7,7 @@
 #include <string>
 #include <vector>
 
+#include "tools/io/output.h"
 #include "tools/sim/simulator.h"
 #include "voxgemm/context.h"
 #include "voxgemm/network.h"
@@ -38,6 +39,7 @@ struct WorkOptions {
   std::vector<std::int32_t> shape;  ///< z y x, for --indices; empty = the network's
   std::int32_t max_voxels = 0;      ///< 0 = the network's
   std::int32_t max_points = 0;      ///< 0 = the network's
+  bool more_points = false;         ///< points are read besides: limits for them go with --indices
   // engine
   std::string precision = "int8";
   std::int32_t threads = 0;
@@ -52,6 +54,8 @@ struct WorkOptions {
   /// Sparse shape: the grid and one more z cell, or --shape.
   [[nodiscard]] Dims spatial_shape() const;
   [[nodiscard]] ContextOptions context_options() const;
+  /// The files that are read.
+  [[nodiscard]] std::array<FileOption, 3> input_files() const;
   [[nodiscard]] Precision engine_precision() const;
 };
 

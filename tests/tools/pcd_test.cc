@@ -89,6 +89,12 @@ TEST(PcdFile, NanPointsAreKept) {
   EXPECT_EQ(cloud.num_points(), 1);
 }
 
+TEST(PcdFile, AsciiRowsMayHaveBlanksAndBlankLines) {
+  const TemporaryFolder folder;
+  const auto file = folder.file("b.pcd", header("ascii") + "1 2\t3  4 5 \r\n\n 6 7 8 9 10\r\n \n\n");
+  EXPECT_THAT(read_pcd(file).values, ElementsAre(1, 2, 3, 4, 5, 6, 7, 8, 9, 10));
+}
+
 TEST(PcdFile, MalformedFilesNameTheirFault) {
   const TemporaryFolder folder;
   const auto fault = [&](const std::string& bytes) {
@@ -99,7 +105,13 @@ TEST(PcdFile, MalformedFilesNameTheirFault) {
     return text.replace(text.find(from), from.size(), to);
   };
   EXPECT_THAT(fault("hello"), HasSubstr("not a .pcd file"));
-  EXPECT_THAT(fault(header("ascii") + "1 2 3 4 5\n1 2"), HasSubstr("truncated: point 1 of 2"));
+  EXPECT_THAT(fault(header("ascii") + "1 2 3 4 5\n1 2"),
+              HasSubstr("point 1 of 2: 2 values in the row, 5 in the fields"));
+  EXPECT_THAT(fault(header("ascii") + "1 2 3 4 5\n"), HasSubstr("truncated: 1 rows for 2 points"));
+  EXPECT_THAT(fault(header("ascii") + "1 2 3 4 5 6\n1 2 3 4\n"), HasSubstr("point 0 of 2: 6 values"));
+  EXPECT_THAT(fault(header("ascii", 1) + "1 2 3 4 5\n\n6 7\n"), HasSubstr("surplus data after the 1 points"));
+  EXPECT_THAT(fault(replaced(binary_file(), "WIDTH 2", "WIDTH 40")),
+              HasSubstr("WIDTH 40 x HEIGHT 1 is not POINTS 2"));
   EXPECT_THAT(fault(header("ascii") + "1 2 3 4 5\n1 2 three 4 5"), HasSubstr("'three' is no number"));
   EXPECT_THAT(fault(binary_file().substr(0, binary_file().size() - 1)),
               HasSubstr("truncated: 2 points of 19 bytes"));

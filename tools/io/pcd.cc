@@ -92,12 +92,15 @@ void apply_line(const std::filesystem::path& file, const std::string& key,
 
 void finish_header(const std::filesystem::path& file, Header& header, std::int64_t width,
                    std::int64_t height) {
-  if (header.points < 0) {
-    if (width > kMaxPoints || height > kMaxPoints) fail_io(file, "pcd header: absurd WIDTH or HEIGHT");
-    header.points = width * height;
-  }
+  if (width > kMaxPoints || height > kMaxPoints) fail_io(file, "pcd header: absurd WIDTH or HEIGHT");
+  const bool sized = width >= 0;  // some writers give POINTS alone
+  if (header.points < 0) header.points = sized ? width * height : 0;
   if (header.points > kMaxPoints)
     fail_io(file, fmt::format("pcd header: {} points are absurd", header.points));
+  if (sized && width * height != header.points) {
+    fail_io(file,
+            fmt::format("pcd header: WIDTH {} x HEIGHT {} is not POINTS {}", width, height, header.points));
+  }
   for (Field& field : header.fields) {
     const bool known = (field.type == 'F' && (field.size == 4 || field.size == 8)) ||
                        ((field.type == 'I' || field.type == 'U') &&
@@ -119,7 +122,7 @@ void finish_header(const std::filesystem::path& file, Header& header, std::int64
 
 Header parse_header(const std::filesystem::path& file, const std::string_view text) {
   Header header;
-  std::int64_t width = 0;
+  std::int64_t width = -1;
   std::int64_t height = 1;
   while (header.data.empty()) {
     const std::size_t end = text.find('\n', header.start);
@@ -200,30 +203,53 @@ std::vector<Field> kept_fields(const Header& header) {
   return kept;
 }
 
+std::vector<std::string_view> words_of(std::string_view line) {
+  constexpr std::string_view kBlanks = " \t\r";
+  std::vector<std::string_view> words;
+  for (std::size_t at = line.find_first_not_of(kBlanks); at != std::string_view::npos;) {
+    const std::size_t end = std::min(line.find_first_of(kBlanks, at), line.size());
+    words.push_back(line.substr(at, end - at));
+    at = line.find_first_not_of(kBlanks, end);
+  }
+  return words;
+}
+
+/// One line is one point: read word by word, a lost value would shift all points after it.
 void read_ascii(const std::filesystem::path& file, const Header& header, const std::vector<Field>& kept,
                 std::string_view text, PointCloud& cloud) {
-  std::size_t at = 0;
-  for (std::int64_t p = 0; p < header.points; ++p) {
-    for (const Field& field : header.fields) {
-      for (std::int64_t c = 0; c < field.count; ++c) {
-        at = text.find_first_not_of(" \t\r\n", at);
-        if (at == std::string_view::npos) {
-          fail_io(file, fmt::format("truncated: point {} of {} is incomplete", p, header.points));
-        }
-        const std::size_t end = std::min(text.find_first_of(" \t\r\n", at), text.size());
-        const std::string_view word = text.substr(at, end - at);
-        at = end;
-        const bool wanted =
-            std::any_of(kept.begin(), kept.end(), [&](const Field& k) { return k.offset == field.offset; });
-        if (!wanted) continue;
-        double value = 0.0;
-        const auto [stop, error] = std::from_chars(word.data(), word.data() + word.size(), value);
-        if (error != std::errc{} || stop != word.data() + word.size()) {
-          fail_io(file, fmt::format("point {}: '{}' is no number", p, word));
-        }
-        cloud.values.push_back(static_cast<float>(value));
-      }
+  std::vector<char> wanted;  // by value of a row
+  for (const Field& field : header.fields) {
+    const bool keep =
+        std::any_of(kept.begin(), kept.end(), [&](const Field& k) { return k.offset == field.offset; });
+    wanted.insert(wanted.end(), static_cast<std::size_t>(field.count), keep ? 1 : 0);
+  }
+  std::int64_t row = 0;
+  while (!text.empty()) {
+    const std::size_t end = std::min(text.find('\n'), text.size());
+    const std::vector<std::string_view> words = words_of(text.substr(0, end));
+    text.remove_prefix(std::min(end + 1, text.size()));
+    if (words.empty()) continue;
+    if (row == header.points) {
+      fail_io(file, fmt::format("surplus data after the {} points of the header: '{}'", row, words[0]));
     }
+    if (words.size() != wanted.size()) {
+      fail_io(file, fmt::format("point {} of {}: {} values in the row, {} in the fields", row, header.points,
+                                words.size(), wanted.size()));
+    }
+    for (std::size_t w = 0; w < words.size(); ++w) {
+      if (wanted[w] == 0) continue;
+      const std::string_view word = words[w];
+      double value = 0.0;
+      const auto [stop, error] = std::from_chars(word.data(), word.data() + word.size(), value);
+      if (error != std::errc{} || stop != word.data() + word.size()) {
+        fail_io(file, fmt::format("point {}: '{}' is no number", row, word));
+      }
+      cloud.values.push_back(static_cast<float>(value));
+    }
+    ++row;
+  }
+  if (row < header.points) {
+    fail_io(file, fmt::format("truncated: {} rows for {} points", row, header.points));
   }
 }
 

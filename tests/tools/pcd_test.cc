@@ -95,6 +95,20 @@ TEST(PcdFile, AsciiRowsMayHaveBlanksAndBlankLines) {
   EXPECT_THAT(read_pcd(file).values, ElementsAre(1, 2, 3, 4, 5, 6, 7, 8, 9, 10));
 }
 
+TEST(PcdFile, PlusSignsAndUpperCaseNamesAreRead) {
+  const TemporaryFolder folder;
+  const auto file = folder.file("u.pcd",
+                                "FIELDS X Y Z Intensity\nSIZE 4 4 4 4\nTYPE F F F F\nCOUNT 1 1 1 1\nWIDTH 1\n"
+                                "HEIGHT 1\nPOINTS 1\nDATA ascii\n+1.5 +2e+0 -.25 +0\n");
+  const PointCloud cloud = read_pcd(file);
+  EXPECT_EQ(cloud.columns, "xyzi");
+  EXPECT_THAT(cloud.values, ElementsAre(1.5F, 2.0F, -0.25F, 0.0F));
+  for (const std::string word : {"+", "+-1", "++1", "-+1"}) {
+    const auto bad = folder.file("bad.pcd", header("ascii", 1) + "1 " + word + " 3 4 5\n");
+    EXPECT_THAT(error_of([&] { read_pcd(bad); }), HasSubstr("is no number")) << word;
+  }
+}
+
 TEST(PcdFile, MalformedFilesNameTheirFault) {
   const TemporaryFolder folder;
   const auto fault = [&](const std::string& bytes) {

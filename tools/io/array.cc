@@ -144,6 +144,13 @@ void fail_io(const std::filesystem::path& file, std::string_view reason) {
   throw Error(ErrorCode::kIo, fmt::format("{}: {}", file.string(), reason));
 }
 
+std::string lower_case(std::string text) {
+  for (char& letter : text) {
+    if (letter >= 'A' && letter <= 'Z') letter = static_cast<char>(letter - 'A' + 'a');
+  }
+  return text;
+}
+
 std::vector<std::byte> read_file(const std::filesystem::path& file) {
   std::error_code code;
   if (!std::filesystem::exists(file, code)) {

@@ -38,12 +38,16 @@ std::vector<std::byte> read_file(const std::filesystem::path& file);
 /// Throws Error(kIo, "FILE: reason").
 [[noreturn]] void fail_io(const std::filesystem::path& file, std::string_view reason);
 
+/// ASCII letters A to Z in lower case; other bytes stay. For extensions and names of fields.
+std::string lower_case(std::string text);
+
 /// Number of elements of `shape`. Throws kIo when an extent is negative or the data would not be exactly
 /// `bytes` long; products that overflow 64 bits are caught too.
 std::int64_t checked_size(const std::filesystem::path& file, const std::vector<std::int64_t>& shape,
                           std::size_t item_bytes, std::size_t bytes);
 
-/// .npy (format 1.0 to 3.0, little-endian, C order) or .tensor, by the first bytes of the file.
+/// .npy (format 1.0 to 3.0, little-endian; Fortran order is transposed) or .tensor, by the first bytes of the
+/// file.
 Array read_array(const std::filesystem::path& file);
 Array read_npy(const std::filesystem::path& file);
 Array read_tensor(const std::filesystem::path& file);

@@ -79,6 +79,25 @@ std::uint32_t little_endian(const std::vector<std::byte>& bytes, std::size_t at,
   return value;
 }
 
+/// Elements whose first axis runs fastest, put so that the last axis does.
+std::vector<std::byte> c_order(const std::vector<std::byte>& fortran, const std::vector<std::int64_t>& shape,
+                               std::size_t item) {
+  std::vector<std::byte> out(fortran.size());
+  std::vector<std::int64_t> index(shape.size(), 0);
+  for (std::size_t to = 0; to < out.size(); to += item) {
+    std::size_t from = 0;
+    for (std::size_t a = shape.size(); a-- > 0;) {
+      from = from * static_cast<std::size_t>(shape[a]) + static_cast<std::size_t>(index[a]);
+    }
+    std::memcpy(out.data() + to, fortran.data() + from * item, item);
+    for (std::size_t a = shape.size(); a-- > 0;) {
+      if (++index[a] < shape[a]) break;
+      index[a] = 0;
+    }
+  }
+  return out;
+}
+
 }  // namespace
 
 Array read_npy(const std::filesystem::path& file) {
@@ -101,14 +120,15 @@ Array read_npy(const std::filesystem::path& file) {
   const auto order = field(header, "fortran_order");
   const auto shape = field(header, "shape");
   if (!descr || !order || !shape) fail_io(file, "npy header lacks 'descr', 'fortran_order' or 'shape'");
-  if (order->substr(0, 5) != "False") fail_io(file, "Fortran-order npy data is not supported");
+  const bool fortran = order->starts_with("True");
+  if (!fortran && !order->starts_with("False")) fail_io(file, "npy header: unreadable 'fortran_order'");
   Array array;
   array.element = parse_descr(file, *descr);
   array.shape = parse_shape(file, *shape);
   const std::size_t data = start + length;
   checked_size(file, array.shape, element_bytes(array.element), bytes.size() - data);
   bytes.erase(bytes.begin(), bytes.begin() + static_cast<std::ptrdiff_t>(data));
-  array.bytes = std::move(bytes);
+  array.bytes = fortran ? c_order(bytes, array.shape, element_bytes(array.element)) : std::move(bytes);
   return array;
 }
 

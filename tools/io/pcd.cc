@@ -7,6 +7,7 @@
 #include <cstring>
 #include <optional>
 #include <sstream>
+#include <utility>
 
 #include "tools/io/points.h"
 
@@ -32,7 +33,8 @@ struct Header {
   std::size_t start = 0;  // first byte after the header
 };
 
-char column_of(const std::string& name) {
+char column_of(std::string name) {
+  name = lower_case(std::move(name));
   constexpr std::array<std::pair<std::string_view, char>, 13> kNames{{{"x", 'x'},
                                                                       {"y", 'y'},
                                                                       {"z", 'z'},
@@ -214,6 +216,16 @@ std::vector<std::string_view> words_of(std::string_view line) {
   return words;
 }
 
+/// from_chars knows no plus sign, which printf("%+f") and spreadsheets write.
+std::optional<double> decimal(std::string_view word) {
+  const bool plus = word.size() > 1 && word[0] == '+' && word[1] != '-';
+  if (plus) word.remove_prefix(1);
+  double value = 0.0;
+  const auto [stop, error] = std::from_chars(word.data(), word.data() + word.size(), value);
+  if (error != std::errc{} || stop != word.data() + word.size()) return std::nullopt;
+  return value;
+}
+
 /// One line is one point: read word by word, a lost value would shift all points after it.
 void read_ascii(const std::filesystem::path& file, const Header& header, const std::vector<Field>& kept,
                 std::string_view text, PointCloud& cloud) {
@@ -238,13 +250,9 @@ void read_ascii(const std::filesystem::path& file, const Header& header, const s
     }
     for (std::size_t w = 0; w < words.size(); ++w) {
       if (wanted[w] == 0) continue;
-      const std::string_view word = words[w];
-      double value = 0.0;
-      const auto [stop, error] = std::from_chars(word.data(), word.data() + word.size(), value);
-      if (error != std::errc{} || stop != word.data() + word.size()) {
-        fail_io(file, fmt::format("point {}: '{}' is no number", row, word));
-      }
-      cloud.values.push_back(static_cast<float>(value));
+      const std::optional<double> value = decimal(words[w]);
+      if (!value) fail_io(file, fmt::format("point {}: '{}' is no number", row, words[w]));
+      cloud.values.push_back(static_cast<float>(*value));
     }
     ++row;
   }

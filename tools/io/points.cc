@@ -65,8 +65,10 @@ PointCloud read_npy_points(const std::filesystem::path& file, const PointsFormat
   return cloud;
 }
 
+std::string extension_of(const std::filesystem::path& file) { return lower_case(file.extension().string()); }
+
 bool is_written(const std::filesystem::path& file) {
-  return file.extension() == ".bin" || file.extension() == ".npy";
+  return extension_of(file) == ".bin" || extension_of(file) == ".npy";
 }
 
 std::string unknown_output(const std::filesystem::path& file) {
@@ -96,7 +98,7 @@ PointCloud read_points(const std::filesystem::path& file, const PointsFormat& fo
   if (format.dtype != "f32" && format.dtype != "f16") {
     throw UsageError(fmt::format("--dtype {}: f32 or f16", format.dtype));
   }
-  const std::string extension = file.extension().string();
+  const std::string extension = extension_of(file);
   if (extension == ".bin") return read_bin(file, format);
   if (extension == ".npy") return read_npy_points(file, format);
   if (extension == ".pcd") {
@@ -126,7 +128,7 @@ void write_points(const std::filesystem::path& file, const PointCloud& cloud, st
     array.bytes.resize(cloud.values.size() * sizeof(float));
     if (!cloud.values.empty()) std::memcpy(array.bytes.data(), cloud.values.data(), array.bytes.size());
   }
-  if (file.extension() == ".npy") return write_npy(file, array);
+  if (extension_of(file) == ".npy") return write_npy(file, array);
   write_file(file, array.bytes.data(), array.bytes.size());
 }
 

@@ -54,7 +54,7 @@ Array read_tensor(const std::filesystem::path& file) {
 }
 
 Array read_array(const std::filesystem::path& file) {
-  const std::string extension = file.extension().string();
+  const std::string extension = lower_case(file.extension().string());
   if (extension == ".npy") return read_npy(file);
   if (extension == ".tensor") return read_tensor(file);
   fail_io(file, fmt::format("unknown extension '{}': .npy and .tensor are read here", extension));

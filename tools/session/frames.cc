@@ -104,7 +104,7 @@ InputFrame load_frame(Context& context, const WorkOptions& options) {
                     options.simulate.sweeps, options.simulate.sweeps == 1 ? "" : "s", options.simulate.seed);
   } else {
     PointsFormat format{options.columns, options.dtype};
-    if (format.columns.empty() && options.points.ends_with(".bin")) format.columns = kind.columns;
+    if (format.columns.empty() && lower_case(options.points).ends_with(".bin")) format.columns = kind.columns;
     frame.cloud = read_points(options.points, format);
     frame.source = options.points;
   }

@@ -1,4 +1,5 @@
-// Sizes that the map kernel, which counts row keys, and the row ordering, which places rows by them, share on CUDA.
+// Sizes that the map kernel, which counts row keys, and the row ordering, which places rows by them, share on
+// CUDA.
 #pragma once
 
 #include <cstdint>
@@ -8,6 +9,5 @@ namespace voxgemm::device {
 inline constexpr std::int32_t kOrderChunk = 1024;  // rows whose keys are counted together
 inline constexpr std::int32_t kChunksPerGroup = 8;
 inline constexpr std::int32_t kOrderKeys = 1024;
-inline constexpr std::int32_t kTileMaskRows = 64;
 
 }  // namespace voxgemm::device

@@ -58,20 +58,20 @@ enum class RowOrder : std::uint8_t {
 
 /// Forms of a kernel map. A GEMM row says which it reads.
 enum PairForm : std::uint32_t {
-  kPairTable = 1U,   ///< pair_fwd, mask, mask_argsort
-  kPairBackward = 2U,///< pair_bwd (what an inverse convolution needs)
-  kTilePairs = 4U,   ///< compacted pairs per output tile and offset (CPU GEMM rows)
+  kPairTable = 1U,          ///< pair_fwd, mask, mask_argsort
+  kPairBackward = 2U,       ///< pair_bwd (what an inverse convolution needs)
+  kTilePairs = 4U,          ///< compacted pairs per output tile and offset (CPU GEMM rows)
   kTilePairsBackward = 8U,  ///< the same for the inverse direction
-  kBlockPairs = 16U,  ///< CPU: blocks of like rows (AMX GEMM rows); brings kPairTable
+  kBlockPairs = 16U,        ///< CPU: blocks of like rows (AMX GEMM rows); brings kPairTable
 };
 using PairForms = std::uint32_t;
 
 struct PairOptions {
   PairForms forms = kPairTable | kPairBackward | kTilePairs | kTilePairsBackward;
   RowOrder order = RowOrder::kNone;
-  std::int32_t mask_splits = 1;    ///< 1..4; split j filters offsets [lo_j, hi_j), sizes as even as can be
-  std::int32_t out_capacity = 0;   ///< rows allocated; 0 = exactly what is produced (one-shot only)
-  std::int32_t tile_rows = 0;      ///< rows per tile of kTilePairs, <= 65536; 0 = default
+  std::int32_t mask_splits = 1;   ///< 1..4; split j filters offsets [lo_j, hi_j), sizes as even as can be
+  std::int32_t out_capacity = 0;  ///< rows allocated; 0 = exactly what is produced (one-shot only)
+  std::int32_t tile_rows = 0;     ///< rows per tile of kTilePairs, <= 65536; 0 = default
 };
 
 /// Compacted pairs: for tile t (output rows [t*tile_rows, ...)) and offset k the pairs
@@ -79,16 +79,17 @@ struct PairOptions {
 struct TilePairsView {
   std::int32_t tile_rows = 0;
   std::int32_t num_tiles = 0;
-  const std::int32_t* start = nullptr;     ///< [num_tiles * kv + 1]
-  const std::int32_t* in_rows = nullptr;   ///< [pairs] input row
-  const std::uint16_t* out_rows = nullptr; ///< [pairs] output row - t*tile_rows
+  const std::int32_t* start = nullptr;      ///< [num_tiles * kv + 1]
+  const std::int32_t* in_rows = nullptr;    ///< [pairs] input row
+  const std::uint16_t* out_rows = nullptr;  ///< [pairs] output row - t*tile_rows
 };
 
 inline constexpr std::int32_t kPairBlockRows = 32;
 
-/// The pair table in blocks of 32 output rows that have like neighbours, for GEMM rows that multiply whole blocks
-/// and skip the offsets that none of them has. Block b has the output rows order[32b, 32b + 32), as many as there
-/// are. Its step i < num_steps[b] is the offset k = offsets[b*kv + i], ascending, with the input rows
+/// The pair table in blocks of 32 output rows that have like neighbours, for GEMM rows that multiply whole
+/// blocks and skip the offsets that none of them has. Block b has the output rows order[32b, 32b + 32), as
+/// many as there are. Its step i < num_steps[b] is the offset k = offsets[b*kv + i], ascending, with the
+/// input rows
 ///   in_rows[(b*kv + i)*32 + r] = pair_fwd[k][order[32b + r]], -1 past the last row.
 struct BlockPairsView {
   const std::int32_t* order = nullptr;      ///< [num_out] every output row once
@@ -100,22 +101,21 @@ struct BlockPairsView {
 /// Borrowed kernel map of one layer, device-agnostic. Members of forms not asked for are null.
 struct IndicePairsView {
   std::int32_t kv = 0;
-  std::int32_t mask_words = 0;             ///< ceil(kv / 32)
-  std::int32_t n_in = 0;                   ///< on CUDA an upper bound when device_n_in is set
-  std::int32_t num_out = 0;                ///< likewise
+  std::int32_t mask_words = 0;  ///< ceil(kv / 32)
+  std::int32_t n_in = 0;        ///< on CUDA an upper bound when device_n_in is set
+  std::int32_t num_out = 0;     ///< likewise
   std::int32_t out_capacity = 0;
-  const std::int32_t* device_n_in = nullptr;   ///< CUDA: one int32, else null
+  const std::int32_t* device_n_in = nullptr;  ///< CUDA: one int32, else null
   const std::int32_t* device_num_out = nullptr;
   std::int64_t pair_stride = 0;            ///< >= out_capacity
   const std::int32_t* pair_fwd = nullptr;  ///< [kv][pair_stride] input row or -1
   std::int64_t bwd_stride = 0;
   const std::int32_t* pair_bwd = nullptr;  ///< [kv][bwd_stride]  output row or -1
-  const std::uint32_t* mask = nullptr;     ///< [num_out][mask_words] bit k%32 of word k/32 iff pair_fwd[k][i] >= 0
+  const std::uint32_t* mask =
+      nullptr;  ///< [num_out][mask_words] bit k%32 of word k/32 iff pair_fwd[k][i] >= 0
   std::int32_t mask_splits = 1;
   std::array<std::array<std::int32_t, 2>, kMaxMaskSplits> split_offsets{};  ///< [lo, hi) of each split
   std::array<const std::int32_t*, kMaxMaskSplits> mask_argsort{};  ///< [num_out] per split; null = identity
-  const std::uint32_t* tile_masks = nullptr;  ///< CUDA: OR of the masks of each `tile_mask_rows` sorted rows
-  std::int32_t tile_mask_rows = 0;
   TilePairsView tiles{};
   TilePairsView tiles_bwd{};
   BlockPairsView blocks{};
@@ -162,7 +162,6 @@ class VOXGEMM_API IndicePairs {
 /// kOutOfRange with the first offending row). Output order is canonical and the same for any number of
 /// threads. n = 0 gives an empty map. Source of the semantics: spconv 2.3.8 get_indice_pairs.
 VOXGEMM_API IndicePairs build_indice_pairs(Context& context, const SparseTensorView& input,
-                                           const ConvGeometry& geometry,
-                                           const PairOptions& options = {});
+                                           const ConvGeometry& geometry, const PairOptions& options = {});
 
 }  // namespace voxgemm

@@ -110,17 +110,6 @@ struct Half {
 VOXGEMM_API float to_float(Half value);
 VOXGEMM_API Half to_half(float value);  ///< round to nearest even; overflow gives infinity
 
-/// Row-major matrix that somebody else owns. `stride` is in elements between rows.
-template <typename T>
-struct MatrixView {
-  T* data = nullptr;
-  std::int64_t rows = 0;
-  std::int64_t cols = 0;
-  std::int64_t stride = 0;
-
-  constexpr T* row(std::int64_t r) const { return data + r * stride; }
-};
-
 /// Read-only feature matrix [rows][channels] of run-time type.
 struct FeatureView {
   const void* data = nullptr;

@@ -122,14 +122,6 @@ __global__ void __launch_bounds__(kThreads) order_scatter_kernel(const __grid_co
 #pragma unroll 8
       for (int w = 0; w < warp; ++w) place += warp_counts[w][key];
       pass.order_out[place] = row;
-      if (pass.tile_masks != nullptr) {
-        for (std::int32_t w = 0; w < pass.mask_words; ++w) {
-          const std::uint32_t bits = pass.mask[static_cast<std::int64_t>(row) * pass.mask_words + w];
-          if (bits != 0)
-            atomicOr(pass.tile_masks + static_cast<std::int64_t>(place / kTileMaskRows) * pass.mask_words + w,
-                     bits);
-        }
-      }
     }
     __syncthreads();
   });

@@ -23,7 +23,6 @@ struct OrderPass {
   std::int32_t* order_out = nullptr;       // [count]
   std::uint32_t* chunk_counts = nullptr;   // [chunks][1024]
   std::uint32_t* group_counts = nullptr;   // [groups][1024], zero before the pass is counted
-  std::uint32_t* tile_masks = nullptr;  // OR of the masks of each 64 rows of order_out, zero before; or null
 };
 
 inline constexpr int kMaxOrderPasses = 16;  // one launch
@@ -35,7 +34,7 @@ struct OrderArgs {
 
 /// Fills chunk_counts and group_counts.
 void sm80_order_count(const OrderArgs&, Exec) noexcept;
-/// Reads them and writes order_out and tile_masks.
+/// Reads them and writes order_out.
 void sm80_order_scatter(const OrderArgs&, Exec) noexcept;
 
 }  // namespace voxgemm::device

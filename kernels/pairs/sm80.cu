@@ -22,15 +22,7 @@ __device__ std::int32_t row_at(const PairJob& job, std::int32_t rank) {
   return job.row_of_rank != nullptr ? __ldg(job.row_of_rank + rank) : rank;
 }
 
-// Every lane of a warp calls this, rows beyond the count with mask 0.
-__device__ void note_tile_mask(const PairJob& job, std::int64_t row, std::int32_t word, std::uint32_t mask) {
-  if (job.tile_masks == nullptr) return;
-  const std::uint32_t all = __reduce_or_sync(kAll, mask);
-  if ((threadIdx.x & 31) == 0 && all != 0) {
-    atomicOr(job.tile_masks + row / kTileMaskRows * job.mask_words + word, all);
-  }
-}
-
+// Every lane of a warp calls this.
 __device__ void count_key(const PairJob& job, std::int64_t row, bool valid, std::uint32_t mask) {
   if (job.chunk_counts == nullptr) return;
   const std::uint32_t key = valid ? pattern_key(mask) : kAll;
@@ -133,7 +125,6 @@ __device__ void dense27_row(const PairJob& job, std::int64_t row, bool valid) {
     if (valid) site = read_site(job.rows, job.grid.ndim, row);
     w = find_windows(job, site, valid && inside(job, site));
   }
-  note_tile_mask(job, row, 0, w.mask);
   count_key(job, row, valid, w.mask);
   if (!valid) return;
   std::int32_t source[27];
@@ -194,7 +185,6 @@ __device__ void any_row(const PairJob& job, std::int64_t row, bool valid) {
           if (valid) job.pairs[k * job.stride + row] = rank >= 0 ? row_at(job, rank) : -1;
           if (rank >= 0) mask |= 1U << (k & 31);
           if ((k & 31) == 31 || k == job.kv - 1) {
-            note_tile_mask(job, row, k >> 5, mask);
             if (job.kv == 27) count_key(job, row, valid, mask);
             if (valid && job.mask != nullptr) job.mask[row * job.mask_words + (k >> 5)] = mask;
             mask = 0;

@@ -23,8 +23,7 @@ struct PairJob {
   bool dense27 = false;           // 3x3x3, no division, unit innermost steps, sources in a bitmap
   std::int32_t* pairs = nullptr;  // [kv][stride]
   std::int64_t stride = 0;
-  std::uint32_t* mask = nullptr;        // [count][mask_words], or null
-  std::uint32_t* tile_masks = nullptr;  // OR over 64 rows in row order, zero before; or null
+  std::uint32_t* mask = nullptr;  // [count][mask_words], or null
   std::uint32_t* chunk_counts =
       nullptr;  // [chunks][1024] pattern keys of each 1024 rows, zero before; or null
   std::uint32_t* group_counts = nullptr;  // [groups][1024], the same for each 8 chunks

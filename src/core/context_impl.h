@@ -48,7 +48,6 @@ class Carver {
     return base_ == nullptr || used_ > limit_ ? nullptr : reinterpret_cast<T*>(base_ + at);
   }
   [[nodiscard]] std::size_t used() const noexcept { return used_; }
-  [[nodiscard]] bool overrun() const noexcept { return base_ != nullptr && used_ > limit_; }
 
  private:
   std::byte* base_ = nullptr;

@@ -194,9 +194,7 @@ device::PairJob CudaPairBackend::job_of(const MapMemory& map, bool backward,
   job.stride = stride_of(backward ? map.in_capacity : map.out_capacity);
   if (backward) return job;
   job.mask = at<std::uint32_t>(workspace, map.mask);
-  if (map.orders.empty()) {
-    job.tile_masks = at<std::uint32_t>(workspace, map.tile_masks);
-  } else if (map.orders[0].counted) {
+  if (!map.orders.empty() && map.orders[0].counted) {
     job.chunk_counts = at<std::uint32_t>(workspace, map.orders[0].chunk_counts);
     job.group_counts = at<std::uint32_t>(workspace, map.orders[0].passes[0].group_counts);
   }
@@ -257,7 +255,6 @@ void CudaPairBackend::build_orders(bool early, Workspace workspace, const Exec& 
         job.order_out = at<std::int32_t>(workspace, left % 2 == 0 ? order.argsort : order.other);
         job.chunk_counts = at<std::uint32_t>(workspace, order.chunk_counts);
         job.group_counts = at<std::uint32_t>(workspace, pass.group_counts);
-        if (left == 0) job.tile_masks = at<std::uint32_t>(workspace, map.tile_masks);
         if (!order.counted) count.passes[count.num_passes++] = job;
         scatter.passes[scatter.num_passes++] = job;
       }
@@ -354,8 +351,6 @@ IndicePairsView CudaPairBackend::map_view(std::int32_t map, Workspace workspace)
   for (std::size_t j = 0; j < m.orders.size(); ++j) {
     view.mask_argsort[j] = at<std::int32_t>(workspace, m.orders[j].argsort);
   }
-  view.tile_masks = at<std::uint32_t>(workspace, m.tile_masks);
-  view.tile_mask_rows = view.tile_masks != nullptr ? device::kTileMaskRows : 0;
   view.out_indices = out.indices;
   return view;
 }

@@ -200,11 +200,6 @@ void Planner::lay_out(std::int32_t num_sms) {
   result.run_zero_bytes = layout.used() - result.run_zero;
   result.side_zero = layout.used();
   for (MapMemory& map : result.maps) {
-    const bool table = (map.plan.options.forms & kPairTable) != 0;
-    if (table && map.plan.options.mask_splits == 1) {
-      const std::int64_t tiles = (map.out_capacity + device::kTileMaskRows - 1) / device::kTileMaskRows;
-      map.tile_masks = layout.take(tiles * map.mask_words, sizeof(std::uint32_t));
-    }
     for (OrderMemory& order : map.orders) {
       const std::int64_t groups = groups_of(map.out_capacity) * device::kOrderKeys;
       for (OrderMemory::Pass& pass : order.passes) {

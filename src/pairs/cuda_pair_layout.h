@@ -69,7 +69,7 @@ struct MapMemory {
   std::int32_t out_capacity = 0;
   std::array<device::AxisMap, device::kAxes> forward{};
   std::array<device::AxisMap, device::kAxes> backward{};
-  std::size_t pair_fwd = kNone, pair_bwd = kNone, mask = kNone, tile_masks = kNone;
+  std::size_t pair_fwd = kNone, pair_bwd = kNone, mask = kNone;
   std::vector<OrderMemory> orders;  // per split
   /// Built beside the numbering of the deeper levels: needs no level past the first two.
   [[nodiscard]] bool early() const { return plan.in_level <= 1 && plan.out_level <= 1; }

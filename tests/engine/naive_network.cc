@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <numeric>
 #include <set>
 
 #include "voxgemm/epilogue.h"
@@ -160,6 +161,11 @@ class Int8Machine {
     }
     for (std::size_t i = 0; i < found.size(); ++i) {
       if (found[i].empty()) continue;
+      if (main.pool.kind == PoolKind::kAverage) {
+        const std::int32_t sum = std::accumulate(found[i].begin(), found[i].end(), 0);
+        (*to_)[i] = static_cast<std::int8_t>(std::nearbyint(sum / static_cast<double>(found[i].size())));
+        continue;
+      }
       std::int32_t best = *std::max_element(found[i].begin(), found[i].end());
       if (main.pool.zero_floor) best = std::max(best, 0);
       (*to_)[i] = static_cast<std::int8_t>(best);

@@ -16,14 +16,14 @@ constexpr std::int32_t kCapacity = 200;
 /// Sparse values of one site set.
 struct Level {
   std::vector<std::pair<Value, std::int32_t>> values;  ///< and their channels
-  std::string key;  ///< of the strided convolution that made it; "" = input
+  std::string key;  ///< of the strided convolution that made it; "" = input, pool or transposed
 };
 
 class Generator {
  public:
   explicit Generator(std::uint32_t seed) : random_(seed), seed_(seed) {
     t_.name = "random";
-    t_.shape = {pick(4, 9), pick(5, 10), pick(5, 10)};
+    t_.shape = any_shape();
     t_.batch_size = pick(1, 2);
     t_.channels = pick(1, 6);
     mark_percent_ = pick(0, 60);
@@ -41,6 +41,20 @@ class Generator {
   std::int32_t pick(std::int32_t low, std::int32_t high) {
     return low + static_cast<std::int32_t>(random_() % static_cast<std::uint32_t>(high - low + 1));
   }
+  /// 3-D most often; every shape has room for the sites of a frame.
+  Dims any_shape() {
+    switch (pick(0, 7)) {
+      case 0:
+        return {pick(80, 200)};
+      case 1:
+        return {pick(9, 20), pick(9, 20)};
+      case 2:
+        return {pick(3, 4), pick(3, 5), pick(3, 6), pick(3, 6)};
+      default:
+        return {pick(4, 9), pick(5, 10), pick(5, 10)};
+    }
+  }
+  [[nodiscard]] Dims filled(std::int32_t extent) const { return Dims::filled(t_.shape.ndim, extent); }
   std::string next_name() { return std::string("n").append(std::to_string(names_++)); }
   std::pair<Value, std::int32_t> any(const Level& level) {
     return level
@@ -78,14 +92,14 @@ class Generator {
   void add_subm(Level& level) {
     const auto [in, c] = any(level);
     const std::int32_t c_out = pick(0, 1) == 0 ? c : pick(1, 4) * 8;
-    const ConvGeometry geometry{ConvKind::kSubm, Dims::filled(3, pick(0, 3) == 0 ? 1 : 3)};
+    const ConvGeometry geometry{ConvKind::kSubm, filled(pick(0, 3) == 0 ? 1 : 3)};
     keep(level, t_.net.conv(in, layer(geometry, c, c_out, activation())), c_out);
   }
 
   /// stage + conv(conv(stage)), often with a ReLU behind: what the in-place residual is made for.
   void add_residual_block(Level& level) {
     const auto [stage, c] = any(level);
-    const ConvGeometry geometry{ConvKind::kSubm, Dims::filled(3, 3)};
+    const ConvGeometry geometry{ConvKind::kSubm, filled(3)};
     const Value a = keep(level, t_.net.conv(stage, layer(geometry, c, c, Activation::kReLU)), c);
     const Value b = keep(level, t_.net.conv(a, layer(geometry, c, c, Activation::kNone)), c);
     const bool swapped = pick(0, 1) == 1;
@@ -104,8 +118,26 @@ class Generator {
     keep(level, t_.net.concat(both, next_name()), ca + cb);
   }
 
-  static ConvGeometry down() {
-    return {ConvKind::kRegular, Dims::filled(3, 3), Dims::filled(3, 2), Dims::filled(3, 1)};
+  [[nodiscard]] ConvGeometry down() const { return {ConvKind::kRegular, filled(3), filled(2), filled(1)}; }
+
+  /// A deeper level made by a pool, or a finer one by a transposed convolution.
+  void add_keyless_level() {
+    const auto [in, c] = any(levels_.back());
+    const std::int32_t c_out = pick(1, 3) * 8;
+    Level next;
+    std::string name;
+    if (pick(0, 1) == 0) {
+      const PoolOptions options{pick(0, 2) == 0 ? PoolKind::kAverage : PoolKind::kMax, pick(0, 3) == 0};
+      name = next_name();
+      const Value out = t_.net.pool(in, {ConvKind::kRegular, filled(2), filled(2)}, options, name);
+      keep(next, out, c);
+    } else {
+      ConvLayer grow = layer({ConvKind::kTransposed, filled(2), filled(2)}, c, c_out, activation());
+      name = grow.name;
+      keep(next, t_.net.conv(in, std::move(grow)), c_out);
+    }
+    t_.net.set_capacity(name, 100 * kCapacity);
+    levels_.push_back(std::move(next));
   }
 
   void add_level() {
@@ -115,14 +147,15 @@ class Generator {
     ConvLayer strided = layer(down(), c, c_out, activation(), next.key);
     const std::string name = strided.name;
     const Value out = t_.net.conv(in, std::move(strided));
-    t_.net.set_capacity(name, 4 * kCapacity);
+    t_.net.set_capacity(name, 100 * kCapacity);
     keep(next, out, c_out);
     levels_.push_back(std::move(next));
   }
 
   /// Back to the level above the deepest one, which grows there again.
   void add_inverse() {
-    if (levels_.size() < 2) return add_level();
+    if (levels_.back().key.empty())
+      return levels_.size() < 3 ? add_level() : add_residual_block(levels_.back());
     const Level& low = levels_.back();
     Level& high = levels_[levels_.size() - 2];
     const auto [in, c] = any(low);
@@ -148,7 +181,8 @@ class Generator {
         return;
       }
       case 7:
-        return levels_.size() < 3 ? add_level() : add_residual_block(level);
+        if (levels_.size() > 2) return add_residual_block(level);
+        return pick(0, 2) == 0 ? add_keyless_level() : add_level();
       default:
         return add_inverse();
     }

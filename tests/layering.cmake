@@ -62,7 +62,7 @@ function(check_kernels file include)
   endif()
   # Files compiled for one instruction set: an inline function of the standard library compiled there could be
   # the copy that the linker keeps for every machine.
-  if(file MATCHES "/(avx2|avx512vnni|amx)[a-z0-9_]*\\.cc$" AND
+  if(file MATCHES "/(avx2|avx512|avx512vnni|amx)(_[a-z0-9_]+)?\\.cc$" AND
      include MATCHES "^(vector|string|algorithm|array|memory|functional|map|set|numeric|span|optional|iostream|sstream)$")
     complain(${file} "an ISA file may not include <${include}>")
   endif()

@@ -33,7 +33,9 @@ fault(src/gemm/a.cc "#include <tbb/parallel_for.h>" "threads are core's business
 fault(src/gemm/a.cc "#include \"tools/io/array.h\"" "src may not include")
 fault(kernels/pairs/a.cc "#include \"core/parallel.h\"" "kernels may not include core/parallel.h")
 fault(kernels/pairs/a.cc "#include \"kernels/voxelize/voxelize.h\"" "kernel room pairs may not include voxelize")
-fault(kernels/pairs/avx2.cc "#include <vector>" "an ISA file may not include <vector>")
+foreach(isa avx2 avx512 avx512_f32 avx512vnni amx)  # as kernels/CMakeLists.txt gives flags by name
+  fault(kernels/pairs/${isa}.cc "#include <vector>" "an ISA file may not include <vector>")
+endforeach()
 fault(tools/a.cc "#include \"kernels/kernel.h\"" "tools see the public headers only")
 fault(tools/a.cc "#include \"core/context_impl.h\"" "tools see the public headers only")
 fault(include/voxgemm/a.h "#include <fmt/format.h>" "public headers include the standard library")

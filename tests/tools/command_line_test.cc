@@ -97,5 +97,20 @@ TEST(CommandLine, LostOutputIsAFailure) {
   }
 }
 
+// oneTBB prints a warning when an arena asks for more threads than it lends.
+TEST(CommandLine, MoreThreadsThanTheMachineHasAreTakenInSilence) {
+  const TemporaryFolder folder;
+  const std::string small = " --sweeps 1 --range -5 -5 -5 5 5 3";
+  for (const std::string& arguments :
+       {"inspect --threads 1024" + small, "run --repeat 1 --no-sqnr --threads 1024" + small,
+        "bench --repeat 1 --frames 1 --thread-counts 1024" + small}) {
+    const std::filesystem::path errors = folder.file("errors", "");
+    const Outcome outcome = voxgemm(arguments + " 2>" + errors.string() + "; exit $?");
+    EXPECT_EQ(outcome.code, 0) << arguments << "\n" << outcome.out;
+    const std::vector<std::byte> bytes = read_file(errors);
+    EXPECT_EQ(std::string(reinterpret_cast<const char*>(bytes.data()), bytes.size()), "") << arguments;
+  }
+}
+
 }  // namespace
 }  // namespace voxgemm::tools

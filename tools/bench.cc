@@ -15,6 +15,7 @@
 #include "tools/report/progress.h"
 #include "tools/report/table.h"
 #include "tools/session/frames.h"
+#include "tools/session/memory.h"
 #include "tools/session/options.h"
 #include "tools/session/session.h"
 
@@ -226,7 +227,7 @@ void add_bench(CLI::App& app) {
       ->check(CLI::Range(1, 100000));
   command->add_flag("--graph", arguments->work.graph, "With --backend cuda: replay one CUDA graph a frame");
   command->add_option("--json", arguments->json, "Write all figures to this file");
-  command->callback([arguments] { run_bench(*arguments); });
+  command->callback([arguments] { with_memory_named(arguments->work, [&] { run_bench(*arguments); }); });
 }
 
 }  // namespace voxgemm::tools

@@ -9,6 +9,7 @@
 #include "tools/commands.h"
 #include "tools/report/table.h"
 #include "tools/session/frames.h"
+#include "tools/session/memory.h"
 #include "tools/session/options.h"
 #include "tools/session/session.h"
 #include "tools/session/stages.h"
@@ -181,7 +182,7 @@ void add_inspect(CLI::App& app) {
   command->add_option("--compare-dtype", arguments->compare_dtype, "Its values: f32 or f16")
       ->check(CLI::IsMember({"f32", "f16"}))
       ->needs(compare);
-  command->callback([arguments] { run_inspect(*arguments); });
+  command->callback([arguments] { with_memory_named(arguments->work, [&] { run_inspect(*arguments); }); });
 }
 
 }  // namespace voxgemm::tools

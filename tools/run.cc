@@ -16,6 +16,7 @@
 #include "tools/report/progress.h"
 #include "tools/report/table.h"
 #include "tools/session/frames.h"
+#include "tools/session/memory.h"
 #include "tools/session/options.h"
 #include "tools/session/session.h"
 
@@ -256,7 +257,7 @@ void add_run(CLI::App& app) {
   command->add_flag("!--no-sqnr", arguments->sqnr, "Skip the comparison with the float32 pass");
   command->add_option("--json", arguments->json, "Write all figures to this file");
   command->add_option("--png", arguments->png, "Write a bird's-eye picture of points and voxels");
-  command->callback([arguments] { run_run(*arguments); });
+  command->callback([arguments] { with_memory_named(arguments->work, [&] { run_run(*arguments); }); });
 }
 
 }  // namespace voxgemm::tools

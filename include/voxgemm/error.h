@@ -40,8 +40,8 @@ class VOXGEMM_API Error : public std::runtime_error {
 
 /// Result of the hot path: trivially copyable, no allocation. `value` and `limit` carry the
 /// offending number and its bound (of kDuplicate and kOutOfRange the row and the number of rows, of kDType
-/// the DType), `step` the engine step (-1 outside an engine), `what` the operand meant: a string literal, or
-/// null.
+/// the DType), `step` the engine step (-1 outside an engine; Engine::steps() has its name), `what` the
+/// operand meant: a string literal, or null.
 struct [[nodiscard]] Status {
   ErrorCode code = ErrorCode::kOk;
   std::int32_t step = -1;

@@ -7,10 +7,12 @@
 #include <optional>
 #include <span>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "voxgemm/context.h"
 #include "voxgemm/epilogue.h"
+#include "voxgemm/error.h"
 #include "voxgemm/graph.h"
 #include "voxgemm/implicit_gemm.h"
 #include "voxgemm/indice_pairs.h"
@@ -128,6 +130,12 @@ struct StepInfo {
   float out_scale = 1.0F;  ///< scale of that value (int8 only)
   std::vector<RefusedKernel> refused;  ///< better rows than `kernel`, and why each was not taken
 };
+
+/// to_string(status) with the layer in the place of the step's number: "layer 'down': capacity exceeded:
+/// value 9, limit 5". `steps`: Engine::steps() of the engine that the status is from.
+VOXGEMM_API std::string to_string(const Status& status, std::span<const StepInfo> steps);
+/// Throws Error with that text when `status` is not ok, prefixed by `what`.
+VOXGEMM_API void check(const Status& status, std::string_view what, std::span<const StepInfo> steps);
 
 /// What one enqueue did, per step; filled when EngineOptions::profile is set (CPU), or on request by
 /// Engine::collect_profile.

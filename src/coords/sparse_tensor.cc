@@ -10,6 +10,8 @@
 #include <utility>
 
 #include "coords/coordinate_key.h"
+#include "core/extents.h"
+#include "core/named_buffer.h"
 #include "core/parallel.h"
 
 namespace voxgemm {
@@ -22,27 +24,6 @@ std::string row_text(const std::int32_t* row, int ndim) {
   std::string text = "(";
   for (int a = 0; a <= ndim; ++a) text += fmt::format("{}{}", a == 0 ? "" : ", ", row[a]);
   return text + ")";
-}
-
-void check_extents(const Dims& shape, std::int32_t batch_size) {
-  if (shape.ndim < 1 || shape.ndim > kMaxDims) {
-    throw Error(ErrorCode::kShape,
-                fmt::format("spatial_shape has {} axes, allowed 1 to {}", shape.ndim, kMaxDims));
-  }
-  if (batch_size < 1)
-    throw Error(ErrorCode::kShape, fmt::format("batch_size is {}, must be >= 1", batch_size));
-  std::int64_t product = batch_size;
-  for (int axis = 0; axis < shape.ndim; ++axis) {
-    if (shape[axis] < 1) {
-      throw Error(ErrorCode::kShape, fmt::format("spatial_shape {} is {} on axis {}, must be >= 1",
-                                                 to_string(shape), shape[axis], axis));
-    }
-    if (product > std::numeric_limits<std::int64_t>::max() / shape[axis]) {
-      throw Error(ErrorCode::kShape, fmt::format("batch {} times spatial_shape {} does not fit 63 bits",
-                                                 batch_size, to_string(shape)));
-    }
-    product *= shape[axis];
-  }
 }
 
 // Keys of all rows; throws for the first row that lies outside.
@@ -64,9 +45,9 @@ std::vector<std::int64_t> keys_of(Context& context, const SparseTensorView& tens
   });
   if (const std::int64_t r = first_bad.load(); r < tensor.num_voxels) {
     throw Error(ErrorCode::kOutOfRange,
-                fmt::format("row {}: {} lies outside batch {} of spatial_shape {}", r,
+                fmt::format("row {}: {} lies outside batch {} of {}", r,
                             row_text(tensor.indices + r * stride, tensor.spatial_shape.ndim),
-                            tensor.batch_size, to_string(tensor.spatial_shape)));
+                            tensor.batch_size, axes_text(tensor.spatial_shape)));
   }
   return keys;
 }
@@ -184,8 +165,13 @@ SparseTensor::SparseTensor(Context& context, const Dims& spatial_shape, std::int
                                                channels, stride_));
   }
   const auto rows = static_cast<std::size_t>(capacity);
-  indices_ = Buffer(context, rows * static_cast<std::size_t>(1 + spatial_shape.ndim) * sizeof(std::int32_t));
-  features_ = Buffer(context, rows * static_cast<std::size_t>(stride_) * size_of(dtype));
+  const auto what = [&] {
+    return fmt::format("sparse tensor of capacity {}, {} channels and row stride {}", capacity, channels,
+                       stride_);
+  };
+  indices_ = named_buffer(
+      context, rows * static_cast<std::size_t>(1 + spatial_shape.ndim) * sizeof(std::int32_t), what);
+  features_ = named_buffer(context, rows * static_cast<std::size_t>(stride_) * size_of(dtype), what);
 }
 
 SparseTensor SparseTensor::from_host(Context& context, const Dims& spatial_shape, std::int32_t batch_size,

@@ -9,6 +9,8 @@
 
 #include "coords/voxelizer_impl.h"
 #include "core/context_impl.h"
+#include "core/extents.h"
+#include "core/named_buffer.h"
 
 namespace voxgemm {
 namespace {
@@ -23,7 +25,7 @@ void check_holds(const Dims& shape, const Dims& grid) {
   const bool holds = shape.ndim == 3 && shape[0] >= grid[0] && shape[1] >= grid[1] && shape[2] >= grid[2];
   if (holds) return;
   throw Error(ErrorCode::kShape, fmt::format("spatial_shape {} does not hold the voxel grid {}",
-                                             to_string(shape), to_string(grid)));
+                                             axes_text(shape), axes_text(grid)));
 }
 
 VoxelizePlan make_plan(const VoxelGrid& grid, std::int32_t columns, std::int64_t max_points,
@@ -252,7 +254,9 @@ std::vector<VoxelizeCounts> voxelize(Context& context, std::span<const PointsVie
   std::int32_t num_voxels = 0;
   const Staged<VoxelizeCounts> device_counts(context, counts.data(), counts.size());
   const Staged<std::int32_t> device_num(context, &num_voxels, 1);
-  const Buffer workspace(context, voxelizer.workspace_bytes());
+  const Buffer workspace = named_buffer(context, voxelizer.workspace_bytes(), [&] {
+    return fmt::format("voxelize: {} points, max_voxels {}, {} clouds", max_points, grid.max_voxels, batch);
+  });
 
   const FeatureSpan features = out.feature_span();
   check(voxelizer.run(context, views, out.indices(), static_cast<float*>(features.data), features.stride,

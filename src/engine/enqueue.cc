@@ -5,6 +5,7 @@
 
 #include "core/context_impl.h"
 #include "core/cuda_device.h"
+#include "core/extents.h"
 #include "core/nvtx.h"
 #include "core/operand_names.h"
 #include "core/parallel.h"
@@ -189,9 +190,14 @@ Status failed(ErrorCode code, const char* what, std::int64_t value = 0, std::int
 Status check_input(const Engine::Impl& engine, const SparseTensorView& input) noexcept {
   const Level& level = engine.levels.front();
   const FeatureView& features = input.features;
-  if (!(input.spatial_shape == level.shape)) {
-    return failed(ErrorCode::kShape, "cells of the input's spatial_shape (see input_shape())",
-                  input.spatial_shape.product(), level.shape.product());
+  if (input.spatial_shape.ndim != level.shape.ndim) {
+    return failed(ErrorCode::kShape, "axes of spatial_shape (see input_shape())", input.spatial_shape.ndim,
+                  level.shape.ndim);
+  }
+  for (int a = 0; a < level.shape.ndim; ++a) {
+    if (input.spatial_shape[a] == level.shape[a]) continue;
+    return failed(ErrorCode::kShape, extent_operand(level.shape.ndim, a), input.spatial_shape[a],
+                  level.shape[a]);
   }
   if (input.batch_size != level.batch_size) {
     return failed(ErrorCode::kShape, "batch_size of the input", input.batch_size, level.batch_size);

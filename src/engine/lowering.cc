@@ -109,7 +109,7 @@ void Lowering::add_maps() {
                         map.first_layer));
       options.out_capacity = sites.capacity;
     }
-    pair_map_[i] = engine_.pairs.add_map(level_of(map.in_sites), map.geometry, options);
+    pair_map_[i] = engine_.pairs.add_map(level_of(map.in_sites), map.geometry, options, map.first_layer);
     if (map.out_sites == map.in_sites) continue;
     const SiteSet& sites = net_.site_set(map.out_sites);
     level_of_sites_[static_cast<std::size_t>(map.out_sites)] = engine_.pairs.level_of_output(pair_map_[i]);

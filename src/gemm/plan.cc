@@ -7,6 +7,7 @@
 
 #include "core/context_impl.h"
 #include "core/cuda_device.h"
+#include "core/named_buffer.h"
 #include "core/select_kernel.h"
 #include "gemm/implicit_gemm_impl.h"
 #include "gemm/tile_score.h"
@@ -162,7 +163,10 @@ std::unique_ptr<ImplicitGemm::Impl> make_plan(Context& context, const ImplicitGe
   }
   std::vector<std::byte> packed(row.packed_bytes(impl->problem));
   row.pack(impl->problem, weights, packed.data());
-  impl->weights = Buffer(context, packed.size());
+  impl->weights = named_buffer(context, packed.size(), [&] {
+    return fmt::format("layer '{}': weights of {} -> {} channels, kernel volume {}", desc.name, desc.c_in,
+                       desc.c_out, desc.kv);
+  });
   impl->weights.upload(context, packed.data(), packed.size());
   upload_channels(context, impl->scale, epilogue.scale, 1.0F, desc.c_out, row.tile.channels);
   upload_channels(context, impl->bias, epilogue.bias, 0.0F, desc.c_out, row.tile.channels);

@@ -6,6 +6,8 @@
 #include <cstring>
 
 #include "core/cuda_device.h"
+#include "core/extents.h"
+#include "core/named_buffer.h"
 #include "graph/nodes.h"
 
 namespace voxgemm {
@@ -63,10 +65,16 @@ FrameRunner::FrameRunner(Context& context, const Network& network, const ScaleTa
   options.precision = precision;
   options.keep_all_values = true;
   engine_ = Engine::build(context, roomy, scales, options);
-  workspace_ = Buffer(context, engine_->workspace_bytes());
+  workspace_ = named_buffer(context, engine_->workspace_bytes(), [&] {
+    return fmt::format("all values of a frame of up to {} voxels of {}, batch {}", engine_->input_capacity(),
+                       axes_text(shape_), batch_size_);
+  });
   check(engine_->prepare(context, {workspace_.data(), workspace_.bytes()}), "prepare");
   for (const OutputInfo& info : engine_->outputs()) {
-    outputs_.emplace_back(context, output_bytes(info));
+    outputs_.push_back(named_buffer(context, output_bytes(info), [&] {
+      return fmt::format("output '{}' of {}, batch {} and {} channels", info.name,
+                         axes_text(info.spatial_shape), info.batch_size, info.channels);
+    }));
     bindings_.push_back({outputs_.back().data()});
   }
 }
@@ -74,8 +82,8 @@ FrameRunner::FrameRunner(Context& context, const Network& network, const ScaleTa
 void FrameRunner::run(const Frame& frame) {
   input_ = upload_frame(context_, shape_, batch_size_, channels_, frame);
   const Workspace workspace{workspace_.data(), workspace_.bytes()};
-  check(engine_->enqueue(context_, input_.view(), bindings_, workspace), "frame");
-  check(engine_->status(context_, workspace), "frame");
+  check(engine_->enqueue(context_, input_.view(), bindings_, workspace), "frame", engine_->steps());
+  check(engine_->status(context_, workspace), "frame", engine_->steps());
   check(context_.synchronize(), "frame");
 }
 

@@ -4,11 +4,11 @@
 
 #include <algorithm>
 #include <cmath>
-#include <iterator>
 #include <limits>
 #include <optional>
 #include <type_traits>
 
+#include "core/extents.h"
 #include "graph/nodes.h"
 
 namespace voxgemm {
@@ -18,36 +18,17 @@ void require(bool condition, ErrorCode code, const std::string& layer, const std
   if (!condition) check(false, code, fmt::format("layer '{}': {}", layer, what));
 }
 
-/// Rows never exceed the cells of a level; check_cells() has seen to it that the product fits.
+/// Rows never exceed the cells of a level; check_extents() has seen to it that the product fits.
 std::int64_t cells(const SiteSet& sites) { return sites.shape.product() * sites.batch_size; }
 
-/// "[z 41, y 1440, x 1440]": the axes by name, the last one is x.
-std::string axes_text(const Dims& shape) {
-  static constexpr const char* kNames[] = {"w", "z", "y", "x"};
-  static_assert(std::size(kNames) == kMaxDims);
-  std::string text = "[";
-  for (int a = 0; a < shape.ndim && a < kMaxDims; ++a) {
-    text += fmt::format("{}{} {}", a == 0 ? "" : ", ", kNames[kMaxDims - shape.ndim + a], shape[a]);
+/// Runs `make` and puts the layer's name before what it complains about.
+template <typename Make>
+auto named(const std::string& layer, Make&& make) {
+  try {
+    return make();
+  } catch (const Error& error) {
+    throw Error(error.code(), fmt::format("layer '{}': {}", layer, error.what()));
   }
-  return text + "]";
-}
-
-/// Refuses a level whose cells, each times `channels`, have no int64: everything behind counts with one.
-void check_cells(const std::string& layer, const Dims& shape, std::int32_t batch_size,
-                 std::int32_t channels = 1) {
-  constexpr std::int64_t kLimit = std::numeric_limits<std::int64_t>::max();
-  std::int64_t count = std::int64_t{batch_size} * channels;
-  double value = static_cast<double>(count);
-  bool fits = true;
-  for (int a = 0; a < shape.ndim && a < kMaxDims; ++a) {
-    fits = fits && !__builtin_mul_overflow(count, std::int64_t{shape[a]}, &count);
-    value *= shape[a];
-  }
-  if (fits) return;
-  const std::string what = channels == 1 ? "cells" : fmt::format("elements of {} channels", channels);
-  require(false, ErrorCode::kShape, layer,
-          fmt::format("batch {} of {} makes {:.4g} {}, limit {}", batch_size, axes_text(shape), value, what,
-                      kLimit));
 }
 
 /// Equal maps get equal descriptions: what a geometry ignores is cleared.
@@ -143,7 +124,7 @@ void find_or_make_map(const Network::Impl& net, const std::string& key, std::int
     if (geometry.kind != ConvKind::kSubm) {
       const SiteSet& from = net.site_set(in_sites);
       added.sites = SiteSet{geometry.out_shape(from.shape), from.batch_size, id, 0};
-      check_cells(layer, added.sites->shape, from.batch_size);
+      named(layer, [&] { check_extents(added.sites->shape, from.batch_size); });
       added.node.sites = static_cast<std::int32_t>(net.sites.size());
     }
     added.map = MapNode{geometry, in_sites, added.node.sites, layer};
@@ -175,16 +156,6 @@ void check_weights(const ConvLayer& layer, std::int32_t kv, std::int32_t c_in) {
   check_finite(layer.name, "weight", layer.weights);
   check_finite(layer.name, "bias", layer.bias);
   check_finite(layer.name, "act_alpha", {&layer.act_alpha, 1});
-}
-
-/// Runs `make` and puts the layer's name before what it complains about.
-template <typename Make>
-auto named(const std::string& layer, Make&& make) {
-  try {
-    return make();
-  } catch (const Error& error) {
-    throw Error(error.code(), fmt::format("layer '{}': {}", layer, error.what()));
-  }
 }
 
 /// The geometry in full, as a layer on sites of this shape has it.
@@ -272,11 +243,6 @@ Value Network::input(const std::string& name, const Dims& spatial_shape, std::in
   shape.spatial_shape = spatial_shape;
   shape.batch_size = batch_size;
   shape.capacity = capacity;
-  // A shape without a 63-bit cell count is refused in check_cells' words.
-  const bool counts = spatial_shape.ndim >= 1 && spatial_shape.ndim <= kMaxDims &&
-                      std::all_of(spatial_shape.size.begin(), spatial_shape.size.end(),
-                                  [](std::int32_t extent) { return extent >= 0; });
-  if (counts && batch_size >= 1) check_cells(name, spatial_shape, batch_size);
   named(name, [&] { validate_shape(shape); });
   check_name(*impl_, name);
   Addition added;
@@ -378,7 +344,7 @@ Value Network::concat(std::span<const Value> values, const std::string& name) {
 Value Network::to_dense(Value in, DenseLayout layout, const std::string& name) {
   const Node& from = sparse_input(*impl_, in, name);
   const SiteSet& sites = impl_->site_set(from.sites);
-  check_cells(name, sites.shape, sites.batch_size, from.channels);
+  named(name, [&] { check_elements(sites.shape, sites.batch_size, from.channels); });
   Node node{NodeKind::kToDense, name, {in.id}, from.channels};
   node.layout = layout;
   return {append(*impl_, std::move(node))};

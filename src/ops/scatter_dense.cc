@@ -5,6 +5,7 @@
 #include <cstring>
 #include <limits>
 
+#include "core/extents.h"
 #include "ops/dispatch.h"
 #include "voxgemm/operators.h"
 
@@ -60,10 +61,9 @@ bool stream(const Context& context, const ScatterDenseArgs& args, std::int64_t b
 std::int64_t dense_elements(const Dims& spatial_shape, std::int32_t batch_size, std::int32_t channels) {
   const std::int64_t count = count_elements(spatial_shape, batch_size, channels);
   if (count >= 0) return count;
-  throw Error(ErrorCode::kShape,
-              fmt::format("a dense array of batch {}, shape {} and {} channels has no int64 "
-                          "number of elements",
-                          batch_size, to_string(spatial_shape), channels));
+  throw Error(ErrorCode::kShape, fmt::format("a dense array of batch {}, {} and {} channels has no int64 "
+                                             "number of elements",
+                                             batch_size, axes_text(spatial_shape), channels));
 }
 
 Status scatter_dense(Context& context, const SparseTensorView& in, DenseLayout layout, void* out) noexcept {
@@ -79,7 +79,7 @@ Status scatter_dense(Context& context, const SparseTensorView& in, DenseLayout l
       return {.code = ErrorCode::kShape,
               .value = in.spatial_shape[axis],
               .limit = 1,
-              .what = "an extent of spatial_shape"};
+              .what = extent_operand(ndim, axis)};
     }
   }
   if (in.batch_size < 1) {

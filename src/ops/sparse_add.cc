@@ -6,6 +6,7 @@
 
 #include "coords/coordinate_key.h"
 #include "core/cuda_device.h"
+#include "core/extents.h"
 #include "ops/dispatch.h"
 #include "voxgemm/operators.h"
 
@@ -134,10 +135,10 @@ void check_operands(const SparseTensorView& a, const SparseTensorView& b, DType 
   if (a.spatial_shape != b.spatial_shape || a.batch_size != b.batch_size ||
       a.features.channels != b.features.channels || a.features.channels < 1) {
     throw Error(ErrorCode::kShape,
-                fmt::format("sparse_add operands differ: batch {} shape {} channels {}, batch {} shape {} "
-                            "channels {}",
-                            a.batch_size, to_string(a.spatial_shape), a.features.channels, b.batch_size,
-                            to_string(b.spatial_shape), b.features.channels));
+                fmt::format("sparse_add operands differ: batch {} of {} with {} channels, batch {} of {} "
+                            "with {} channels",
+                            a.batch_size, axes_text(a.spatial_shape), a.features.channels, b.batch_size,
+                            axes_text(b.spatial_shape), b.features.channels));
   }
   if (out_dtype == DType::kInt32) throw Error(ErrorCode::kDType, "sparse_add does not give int32");
 }

@@ -4,6 +4,7 @@
 #include <limits>
 #include <string_view>
 
+#include "core/extents.h"
 #include "voxgemm/error.h"
 #include "voxgemm/indice_pairs.h"
 
@@ -19,7 +20,7 @@ void fill_and_check(Dims& dims, int ndim, std::int32_t value, std::int32_t lo, s
         fmt::format("{} has {} axes, the tensor {}", name, dims.ndim, ndim));
   for (int a = 0; a < ndim; ++a) {
     check(dims[a] >= lo && dims[a] <= hi, ErrorCode::kInvalidArgument,
-          fmt::format("{}[{}] is {}, allowed {}..{}", name, a, dims[a], lo, hi));
+          fmt::format("{} of axis {} is {}, allowed {}..{}", name, axis_name(ndim, a), dims[a], lo, hi));
   }
 }
 
@@ -41,15 +42,17 @@ ConvGeometry ConvGeometry::normalized(int ndim) const {
   const std::int64_t volume = g.kernel_size.product();
   check(
       volume <= kMaxKernelVolume, ErrorCode::kInvalidArgument,
-      fmt::format("kernel volume of {} is {}, limit {}", to_string(g.kernel_size), volume, kMaxKernelVolume));
+      fmt::format("kernel volume of {} is {}, limit {}", axes_text(g.kernel_size), volume, kMaxKernelVolume));
   for (int a = 0; a < ndim; ++a) {
     check(kind == ConvKind::kTransposed || g.out_padding[a] == 0, ErrorCode::kInvalidArgument,
-          fmt::format("out_padding[{}] is {}, allowed 0: only a transposed map has it", a, g.out_padding[a]));
+          fmt::format("out_padding of axis {} is {}, allowed 0: only a transposed map has it",
+                      axis_name(ndim, a), g.out_padding[a]));
     if (kind != ConvKind::kSubm) continue;
     check(g.kernel_size[a] % 2 == 1, ErrorCode::kInvalidArgument,
-          fmt::format("kernel_size[{}] is {}, a submanifold map needs odd sizes", a, g.kernel_size[a]));
+          fmt::format("kernel_size of axis {} is {}, a submanifold map needs odd sizes", axis_name(ndim, a),
+                      g.kernel_size[a]));
     check(g.stride[a] == 1, ErrorCode::kInvalidArgument,
-          fmt::format("stride[{}] is {}, a submanifold map needs 1", a, g.stride[a]));
+          fmt::format("stride of axis {} is {}, a submanifold map needs 1", axis_name(ndim, a), g.stride[a]));
   }
   return g;
 }
@@ -65,10 +68,11 @@ Dims ConvGeometry::out_shape(const Dims& in_shape) const {
     const std::int64_t extent = g.kind == ConvKind::kRegular
                                     ? floor_div(in + pad - reach - 1, g.stride[a]) + 1
                                     : (in - 1) * g.stride[a] - pad + reach + 1 + g.out_padding[a];
-    check(extent >= 1, ErrorCode::kShape,
-          fmt::format("output extent of axis {} would be {}, at least 1", a, extent));
+    check(
+        extent >= 1, ErrorCode::kShape,
+        fmt::format("output extent of axis {} would be {}, at least 1", axis_name(in_shape.ndim, a), extent));
     check(extent <= std::numeric_limits<std::int32_t>::max(), ErrorCode::kShape,
-          fmt::format("output extent of axis {} would be {}, limit {}", a, extent,
+          fmt::format("output extent of axis {} would be {}, limit {}", axis_name(in_shape.ndim, a), extent,
                       std::numeric_limits<std::int32_t>::max()));
     out[a] = static_cast<std::int32_t>(extent);
   }

@@ -6,6 +6,7 @@
 #include <bit>
 #include <utility>
 
+#include "core/extents.h"
 #include "kernels/order_chunks.h"
 #include "pairs/pair_plan.h"
 
@@ -109,9 +110,14 @@ void Planner::plan_hash(const PairPlan& plan, std::int32_t level, LevelMemory& m
   const auto slots =
       static_cast<std::uint64_t>(hash.max_words) + static_cast<std::uint64_t>(hash.max_words) / 2;
   hash.bits = std::max(4, static_cast<std::int32_t>(std::bit_width(slots)));
-  check(hash.bits <= 30 && memory.num_words < (std::int64_t{1} << 60), ErrorCode::kUnsupported,
-        fmt::format("level {} ({} x batch {}) may hold {} words of 64 cells, limit {} on CUDA", level,
-                    to_string(from.shape), from.batch_size, hash.max_words, (std::int64_t{1} << 30) * 2 / 3));
+  if (hash.bits > 30 || memory.num_words >= (std::int64_t{1} << 60)) {
+    const std::string who = from.made_by < 0 ? std::string("the input")
+                                             : plan.maps[static_cast<std::size_t>(from.made_by)].title();
+    check(
+        false, ErrorCode::kUnsupported,
+        fmt::format("{} may make sites in {} words of 64 cells of {}, batch {}, limit {} on CUDA", who,
+                    hash.max_words, axes_text(from.shape), from.batch_size, (std::int64_t{1} << 30) * 2 / 3));
+  }
   const auto word_bits =
       static_cast<std::int32_t>(std::bit_width(static_cast<std::uint64_t>(memory.num_words)));
   for (std::int32_t bit = 0; bit < word_bits; bit += 10) hash.passes.push_back({bit / 30, bit % 30, 0});

@@ -6,6 +6,8 @@
 #include <algorithm>
 #include <utility>
 
+#include "core/extents.h"
+#include "core/named_buffer.h"
 #include "pairs/pair_network.h"
 #include "pairs/pair_plan.h"
 
@@ -44,7 +46,11 @@ Built build_network(Context& context, const SparseTensorView& input, const ConvG
   built.network.add_input(input.spatial_shape, input.batch_size, rows);
   built.map = built.network.add_map(0, geometry, options);
   built.network.finalize();
-  built.workspace = Buffer(context, built.network.workspace_bytes());
+  built.workspace = named_buffer(context, built.network.workspace_bytes(), [&] {
+    return fmt::format("the kernel map of {} rows of {}, batch {}, out_capacity {}, kernel volume {}", rows,
+                       axes_text(input.spatial_shape), input.batch_size, options.out_capacity,
+                       geometry.kernel_size.product());
+  });
   check(built.network.prepare(context, built.bytes()), "build_indice_pairs");
   built.status =
       built.network.run(context, input.indices, input.num_voxels, input.device_num_voxels, built.bytes());

@@ -24,6 +24,12 @@ struct MapPlan {
   std::int32_t in_level = 0;
   std::int32_t out_level = 0;  ///< == in_level for kSubm
   PairOptions options{};       ///< forms of all readers, united
+  std::string layer;           ///< that asked for it first; "" = none
+
+  /// "layer 'down': the kernel map", "the kernel map"
+  [[nodiscard]] std::string title() const {
+    return (layer.empty() ? "" : "layer '" + layer + "': ") + "the kernel map";
+  }
 };
 
 struct PairPlan {
@@ -54,7 +60,7 @@ class PairBackend {
   virtual Status status(Context& context, Workspace workspace) const noexcept = 0;
 };
 
-/// Throw kUnsupported when no structure takes the plan (named level, value, limit).
+/// Throw kUnsupported when no structure takes the plan (named layer, value, limit).
 std::unique_ptr<PairBackend> make_cpu_pair_backend(Context& context, PairPlan plan);
 std::unique_ptr<PairBackend> make_cuda_pair_backend(Context& context, PairPlan plan);  // CUDA builds only
 

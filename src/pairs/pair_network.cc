@@ -9,6 +9,7 @@
 
 #include "core/context_impl.h"
 #include "core/cuda_device.h"
+#include "core/extents.h"
 #include "core/workspace_stamp.h"
 #include "pairs/pair_backend.h"
 
@@ -34,16 +35,7 @@ struct PairNetwork::Impl {
 namespace {
 
 void check_level(const Dims& shape, std::int32_t batch_size, std::int32_t capacity) {
-  check(shape.ndim >= 1 && shape.ndim <= kMaxDims, ErrorCode::kShape,
-        fmt::format("{} spatial axes, allowed 1..{}", shape.ndim, kMaxDims));
-  check(batch_size >= 1, ErrorCode::kShape, fmt::format("batch size is {}, at least 1", batch_size));
-  std::int64_t cells = batch_size;
-  for (int a = 0; a < shape.ndim; ++a) {
-    check(shape[a] >= 1, ErrorCode::kShape, fmt::format("extent {} of axis {}, at least 1", shape[a], a));
-    check(cells <= std::numeric_limits<std::int64_t>::max() / shape[a], ErrorCode::kShape,
-          fmt::format("batch {} of {} has more cells than a 63-bit key", batch_size, to_string(shape)));
-    cells *= shape[a];
-  }
+  check_extents(shape, batch_size);
   check(capacity >= 0, ErrorCode::kInvalidArgument, fmt::format("capacity is {}, at least 0", capacity));
 }
 
@@ -79,14 +71,14 @@ std::int32_t PairNetwork::add_input(const Dims& spatial_shape, std::int32_t batc
 }
 
 std::int32_t PairNetwork::add_map(std::int32_t in_level, const ConvGeometry& geometry,
-                                  const PairOptions& options) {
+                                  const PairOptions& options, const std::string& layer) {
   PairPlan& plan = impl_->plan;
   check(impl_->backend == nullptr, ErrorCode::kInvalidArgument, "the pair network is final");
   const auto levels = static_cast<std::int32_t>(plan.levels.size());
   check(in_level >= 0 && in_level < levels, ErrorCode::kInvalidArgument,
         fmt::format("level {} does not exist; there are {}", in_level, levels));
   const LevelPlan in = plan.levels[static_cast<std::size_t>(in_level)];
-  MapPlan map{geometry.normalized(in.shape.ndim), in_level, in_level, options};
+  MapPlan map{geometry.normalized(in.shape.ndim), in_level, in_level, options, layer};
   check_options(options, map.geometry.kernel_volume());
   map.options.forms = with_sources(options.forms);
   if (map.geometry.kind == ConvKind::kSubm) {

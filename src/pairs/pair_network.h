@@ -40,8 +40,10 @@ class PairNetwork {
   std::int32_t add_input(const Dims& spatial_shape, std::int32_t batch_size, std::int32_t capacity,
                          InputRows rows = InputRows::kAsGiven);
   /// Adds the map of `geometry` from level `in_level`; returns its id. A regular or transposed map also makes
-  /// a new level (level_of_output). options.out_capacity must be > 0 for those.
-  std::int32_t add_map(std::int32_t in_level, const ConvGeometry& geometry, const PairOptions& options);
+  /// a new level (level_of_output). options.out_capacity must be > 0 for those. `layer` names the map where
+  /// it is refused; "" = the map of a call of its own.
+  std::int32_t add_map(std::int32_t in_level, const ConvGeometry& geometry, const PairOptions& options,
+                       const std::string& layer = "");
   /// Asks for further forms of a map already added.
   void require_forms(std::int32_t map, PairForms forms);
   /// Fixes sizes and structures; nothing can be added afterwards.

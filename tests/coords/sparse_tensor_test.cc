@@ -45,11 +45,11 @@ TEST(ValidateShape, NamesWhatIsWrong) {
     change(v);
     return [v] { validate_shape(v); };
   };
-  expect_error(ErrorCode::kShape, {"0 axes"}, broken([](auto& v) { v.spatial_shape = {}; }));
-  expect_error(ErrorCode::kShape, {"5 axes"}, broken([](auto& v) { v.spatial_shape = {1, 1, 1, 1, 1}; }));
-  expect_error(ErrorCode::kShape, {"-3", "axis 1"}, broken([](auto& v) { v.spatial_shape = {4, -3, 4}; }));
+  expect_error(ErrorCode::kShape, {"0 spatial axes", "1 to 4"}, broken([](auto& v) { v.spatial_shape = {}; }));
+  expect_error(ErrorCode::kShape, {"5 spatial axes"}, broken([](auto& v) { v.spatial_shape = {1, 1, 1, 1, 1}; }));
+  expect_error(ErrorCode::kShape, {"axis y is -3", "[z 4, y -3, x 4]"}, broken([](auto& v) { v.spatial_shape = {4, -3, 4}; }));
   expect_error(ErrorCode::kShape, {"batch_size is 0"}, broken([](auto& v) { v.batch_size = 0; }));
-  expect_error(ErrorCode::kShape, {"63 bits"},
+  expect_error(ErrorCode::kShape, {"w 65536, z 65536", "3.689e+19 cells", "9223372036854775807"},
                broken([](auto& v) { v.spatial_shape = Dims::filled(4, 1 << 16); }));
   expect_error(ErrorCode::kInvalidArgument, {"-1"}, broken([](auto& v) { v.num_voxels = -1; }));
   expect_error(ErrorCode::kInvalidArgument, {"2", "capacity 1"}, broken([](auto& v) { v.num_voxels = 2; }));
@@ -80,7 +80,7 @@ TEST(Validate, NamesFirstRowOutside) {
     std::vector<std::int32_t> indices{0, 1, 2, 3, 1, 1, 2, 3};
     indices.insert(indices.end(), bad.begin(), bad.end());
     indices.insert(indices.end(), {0, 0, 0, 99});
-    expect_error(ErrorCode::kOutOfRange, {"row 2:", "[4, 5, 6]"},
+    expect_error(ErrorCode::kOutOfRange, {"row 2:", "[z 4, y 5, x 6]"},
                  [&] { validate(context, view_of(indices, shape)); });
   }
 }

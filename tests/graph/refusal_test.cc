@@ -261,7 +261,7 @@ TEST(Counts, CellsOfGrownLevelsFit63Bits) {
   ConvGeometry far = up;
   far.stride = {1, 4096, 1};
   expect_mentions(shape_error([&] { net.conv(value, layer("up4", far, 4, 4)); }),
-                  {"'up4'", "axis 1", "y 1048576", "2147483647"});
+                  {"'up4'", "axis y", "y 1048576", "2147483647"});
   EXPECT_EQ(trace(net), before);
 }
 

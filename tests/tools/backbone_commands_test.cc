@@ -264,6 +264,23 @@ TEST(BackboneCommands, FilesThatCannotBeWrittenAreToldBeforeTheWork) {
   }
 }
 
+TEST(BackboneCommands, OutOfMemoryNamesTheOptionsThatAskedForIt) {
+#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
+  GTEST_SKIP() << "a sanitizer ends the program itself";
+#endif
+  for (const std::string command :
+       {"run --no-sqnr --repeat 1", "bench --repeat 1 --frames 1 --precision fp32"}) {
+    const Outcome outcome =
+        voxgemm(command + " --sweeps 1 --range -60000 -60000 -5 60000 60000 3 2>&1 >/dev/null; exit $?");
+    EXPECT_EQ(outcome.code, 1) << command;
+    EXPECT_THAT(outcome.out, ::testing::MatchesRegex(
+                                 "voxgemm: output '[^\n]*: out of memory: [0-9]* bytes on cpu; asked for by "
+                                 "a shape of .41, 1600000, 1600000. \\(--range, --voxel\\), up to 160000 "
+                                 "voxels \\(--max-voxels\\)\n"))
+        << command;
+  }
+}
+
 TEST(BackboneCommands, WrongUseGivesOneLine) {
   const TemporaryFolder folder;
   const auto refused = [](const std::string& arguments, const std::string& text) {

@@ -91,6 +91,15 @@ ContextOptions WorkOptions::context_options() const {
   return context;
 }
 
+std::string WorkOptions::memory_text() const {
+  const VoxelGrid limits = grid();
+  std::string text = fmt::format("a shape of {} ({})", to_string(spatial_shape()),
+                                 shape.empty() ? "--range, --voxel" : "--shape");
+  if (!indices.empty()) return text + fmt::format(", the voxels of {} (--indices)", indices);
+  text += fmt::format(", up to {} voxels (--max-voxels)", limits.max_voxels);
+  return points.empty() ? text : text + fmt::format(", the points of {} (--points)", points);
+}
+
 std::array<FileOption, 3> WorkOptions::input_files() const {
   return {{{"--points", points}, {"--indices", indices}, {"--features", features}}};
 }

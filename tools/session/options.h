@@ -54,6 +54,10 @@ struct WorkOptions {
   /// Sparse shape: the grid and one more z cell, or --shape.
   [[nodiscard]] Dims spatial_shape() const;
   [[nodiscard]] ContextOptions context_options() const;
+  /// What decides how much memory is taken, and the options that set it: "a shape of [41, 1440, 1440]
+  /// (--range,
+  /// --voxel), up to 160000 voxels (--max-voxels)".
+  [[nodiscard]] std::string memory_text() const;
   /// The files that are read.
   [[nodiscard]] std::array<FileOption, 3> input_files() const;
   [[nodiscard]] Precision engine_precision() const;

@@ -80,7 +80,7 @@ Session::Session(Context& context, const PreparedNetwork& prepared, const WorkOp
       graph_(cuda_ && options.graph),
       workspace_(context, std::max<std::size_t>(engine_.workspace_bytes(), 1)),
       clock_(context, kMarks) {
-  check(engine_.prepare(context_, workspace()), "preparing the workspace");
+  check(engine_.prepare(context_, workspace()), "preparing the workspace", engine_.steps());
   if (cuda_) timer_ = std::make_unique<StepTimer>(context_, engine_.steps().size());
   grid_.max_voxels = engine_.input_capacity();
   const auto rows = static_cast<std::size_t>(engine_.input_capacity());
@@ -170,7 +170,7 @@ FrameTimes Session::run_parts(const InputFrame& frame, std::span<StepProfile> pr
 
 void Session::read_counts(std::span<StepProfile> profile) {
   if (!cuda_) return;  // the CPU's profile has them
-  check(engine_.status(context_, workspace()), "running the engine");
+  check(engine_.status(context_, workspace()), "running the engine", engine_.steps());
   engine_.collect_profile(context_, workspace(), timer_.get(), profile);
 }
 
@@ -180,7 +180,7 @@ FrameTimes Session::run_on_cpu(const InputFrame& frame, std::span<StepProfile> p
   check(enqueue_voxelizer(), "voxelising");
   clock_.mark(context_, kVoxels);
   if (cloud_.num_points > 0) num_voxels_ = *count_.as<std::int32_t>();
-  check(enqueue_engine(profile, nullptr), "running the engine");
+  check(enqueue_engine(profile, nullptr), "running the engine", engine_.steps());
   clock_.mark(context_, kEnd);
   return {clock_.microseconds(kStart, kVoxels), clock_.microseconds(kVoxels, kEnd),
           clock_.microseconds(kStart, kEnd)};
@@ -197,6 +197,7 @@ const CapturedGraph& Session::graph_of(bool parts) {
     if (parts) clock_.mark(context_, kVoxels);
     const Status status = enqueue_engine({}, parts ? timer_.get() : nullptr);
     if (parts) clock_.mark(context_, kEnd);
+    check(status, "capturing a graph", engine_.steps());
     return status;
   });
   return graphs.emplace(cloud_.num_points, std::move(graph)).first->second;
@@ -216,7 +217,7 @@ FrameTimes Session::run_on_cuda(const InputFrame& frame, bool parts) {
     clock_.mark(context_, kStart);
     check(enqueue_voxelizer(), "voxelising");
     clock_.mark(context_, kVoxels);
-    check(enqueue_engine({}, parts ? timer_.get() : nullptr), "running the engine");
+    check(enqueue_engine({}, parts ? timer_.get() : nullptr), "running the engine", engine_.steps());
     clock_.mark(context_, kEnd);
   }
   check(context_.synchronize(), "running a frame");

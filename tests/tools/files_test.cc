@@ -101,14 +101,16 @@ TEST(NpyFile, MalformedFilesNameTheirFault) {
               HasSubstr("absurdly"));
   EXPECT_THAT(fault(npy(npy_header("<f4", "(99999999999999999999,)"), eight)),
               HasSubstr("unreadable 'shape'"));
-  EXPECT_THAT(fault(npy(npy_header("<f4", "(2"), eight)), HasSubstr("'shape'"));
+  EXPECT_THAT(fault(npy(npy_header("<f4", "(2"), eight)), HasSubstr("npy header: unreadable"));
   EXPECT_THAT(fault(npy(npy_header(">f4", "(2,)"), eight)), HasSubstr("big-endian"));
   EXPECT_THAT(fault(npy(npy_header("<c8", "(1,)"), eight)), HasSubstr("'<c8' is not supported"));
   EXPECT_THAT(fault(npy(npy_header("|O", "(1,)"), eight)), HasSubstr("|O"));
   EXPECT_THAT(fault(npy("{'descr': '<f4', 'fortran_order': Maybe, 'shape': (2,), }", eight)),
               HasSubstr("unreadable 'fortran_order'"));
   EXPECT_THAT(fault(npy("{'descr': '<f4'}", eight)), HasSubstr("lacks"));
-  EXPECT_THAT(fault(npy("{'descr':", eight)), HasSubstr("lacks"));
+  EXPECT_THAT(fault(npy("{'descr':", eight)), HasSubstr("npy header: unreadable"));
+  EXPECT_THAT(fault(npy("{'descr': '<f4', 'fortran_order': False, 'shape': 2}", eight)),
+              HasSubstr("unreadable 'shape'"));
   EXPECT_THAT(fault(npy(npy_header("<f4", "(2,)"), eight, 9)), HasSubstr("npy format 9"));
 }
 
@@ -118,6 +120,58 @@ TEST(NpyFile, EveryPrefixFailsCleanly) {
   for (std::size_t length = 0; length < whole.size(); ++length) {
     const auto file = folder.file("part.npy", whole.substr(0, length));
     EXPECT_THROW(read_npy(file), Error) << length;
+  }
+}
+
+std::string structured(const std::string& descr, const std::string& shape, const std::string& data,
+                       const std::string& fortran = "False") {
+  return npy("{'descr': " + descr + ", 'fortran_order': " + fortran + ", 'shape': " + shape + "}\n", data);
+}
+
+TEST(NpyFile, StructuredPointsNameTheirColumns) {
+  const TemporaryFolder folder;
+  const auto row = [](float x, double y, float z, std::uint8_t intensity, std::uint16_t ring) {
+    return bytes_of<float>({x}) + "\1\2\3" + bytes_of<double>({y}) + bytes_of<float>({z}) + "text" +
+           bytes_of<std::uint8_t>({intensity}) + std::string(2, '\7') + bytes_of<std::uint16_t>({ring});
+  };
+  const std::string descr =
+      "[('x', '<f4'), ('shape', '|u1', (3,)), ('y', '<f8'), (('metres: up', 'Z'), '<f4'), ('t', '|S4'), "
+      "('intensity', 'u1'), ('', '|V2'), ('ring', '<u2')]";
+  const std::string rows = row(1, 2, 3, 200, 7) + row(4, 5, 6, 8, 31);
+  for (const char* shape : {"(2,)", "(2, 1)", "(1, 2L)"}) {
+    const PointCloud cloud = read_points(folder.file("s.npy", structured(descr, shape, rows)), {});
+    EXPECT_EQ(cloud.columns, "xyzir");
+    EXPECT_THAT(cloud.values, ElementsAre(1, 2, 3, 200, 7, 4, 5, 6, 8, 31)) << shape;
+  }
+  const PointCloud turned =
+      read_points(folder.file("f.npy", structured(descr, "(2, 2)", rows + rows, "True")), {});
+  EXPECT_EQ(turned.num_points(), 4);
+  EXPECT_EQ(turned.values[5], 1);  // stored third
+  const auto file = folder.file("s.npy", structured(descr, "(2,)", rows));
+  EXPECT_THAT(error_of([&] { read_points(file, {.columns = "xyz"}); }),
+              HasSubstr("names its columns itself"));
+  EXPECT_THAT(error_of([&] { read_npy(file); }), HasSubstr("structured npy data"));
+}
+
+TEST(NpyFile, StructuredPointsThatAreWrongNameTheirFault) {
+  const TemporaryFolder folder;
+  const auto fault = [&](const std::string& descr, const std::string& data) {
+    const auto file = folder.file("bad.npy", structured(descr, "(1,)", data));
+    return error_of([&] { read_points(file, {}); });
+  };
+  const std::string xy = "[('x', '<f4'), ('y', '<f4'), ";
+  const std::string eight(8, '\0');
+  EXPECT_THAT(fault("[('x', '<f4'), ('y', '<f4')]", eight), HasSubstr("no field 'z'"));
+  EXPECT_THAT(fault(xy + "('z', '>f4')]", eight), HasSubstr("big-endian"));
+  EXPECT_THAT(fault(xy + "('z', '<f4', (3,))]", eight + eight + "abcd"), HasSubstr("no field 'z'"));
+  EXPECT_THAT(fault(xy + "('z', '<c8')]", eight), HasSubstr("'<c8' is not supported"));
+  EXPECT_THAT(fault(xy + "('z', [('a', '<f4')])]", eight), HasSubstr("'z' is structured itself"));
+  EXPECT_THAT(fault(xy + "('z', '<f4')]", eight), HasSubstr("truncated: shape [1] of 12-byte"));
+  EXPECT_THAT(fault(xy + "('z', '|V99999999999')]", eight), HasSubstr("not supported"));
+  EXPECT_THAT(fault(xy + "('z', '<f4', (999999999, 999999999))]", eight), HasSubstr("unreadable 'descr'"));
+  for (const char* descr : {"[('x', '<f4'), 'y']", "[('x',)]", "[(1, '<f4')]", "{}", "7"}) {
+    EXPECT_THAT(fault(descr, eight), ::testing::AnyOf(HasSubstr("'descr'"), HasSubstr("no field 'x'")))
+        << descr;
   }
 }
 

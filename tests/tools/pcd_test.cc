@@ -109,6 +109,25 @@ TEST(PcdFile, PlusSignsAndUpperCaseNamesAreRead) {
   }
 }
 
+TEST(PcdFile, ZeroBytesMayFollowThePoints) {
+  const TemporaryFolder folder;
+  for (const std::string& whole : {binary_file(), compressed_file()}) {
+    EXPECT_EQ(read_pcd(folder.file("z.pcd", whole + std::string(4000, '\0'))).num_points(), 2);
+    const auto longer = folder.file("l.pcd", whole + std::string(7, '\0') + "x");
+    EXPECT_THAT(error_of([&] { read_pcd(longer); }), HasSubstr("surplus data: 8 bytes after the 2 points"));
+  }
+}
+
+TEST(PcdFile, TheMostUsualNameGivesTheColumn) {
+  const TemporaryFolder folder;
+  const auto file = folder.file("u.pcd",
+                                "FIELDS reflectivity z x intensity y\nSIZE 4 4 4 4 4\nTYPE F F F F F\n"
+                                "COUNT 1 1 1 1 1\nWIDTH 1\nHEIGHT 1\nPOINTS 1\nDATA ascii\n1 2 3 4 5\n");
+  const PointCloud cloud = read_pcd(file);
+  EXPECT_EQ(cloud.columns, "zxiy");
+  EXPECT_THAT(cloud.values, ElementsAre(2, 3, 4, 5));
+}
+
 TEST(PcdFile, MalformedFilesNameTheirFault) {
   const TemporaryFolder folder;
   const auto fault = [&](const std::string& bytes) {
@@ -136,6 +155,9 @@ TEST(PcdFile, MalformedFilesNameTheirFault) {
   EXPECT_THAT(fault(replaced(binary_file(), "TYPE U F F F U", "TYPE U F F")),
               HasSubstr("TYPE has 3 values for 5"));
   EXPECT_THAT(fault(header("zip")), HasSubstr("DATA zip"));
+  EXPECT_THAT(fault(header("ascii", 1) + "1 2 3 4 5\n"), "");
+  EXPECT_THAT(fault(header("ascii twice")), HasSubstr("DATA has 2 values, not 1"));
+  EXPECT_THAT(fault(replaced(binary_file(), "WIDTH 2", "WIDTH 2 2")), HasSubstr("WIDTH has 2 values"));
 }
 
 TEST(PcdFile, DamageNeverCrashes) {

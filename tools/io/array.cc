@@ -95,6 +95,19 @@ std::string_view element_name(Element element) {
   return "unknown";
 }
 
+double value_at(const std::byte* at, Element element) {
+  double result = 0.0;
+  with_type(element, [&](auto value) {
+    std::memcpy(&value, at, sizeof(value));
+    if constexpr (std::is_same_v<decltype(value), Half>) {
+      result = voxgemm::to_float(value);
+    } else {
+      result = static_cast<double>(value);
+    }
+  });
+  return result;
+}
+
 std::int64_t Array::size() const {
   std::int64_t n = 1;
   for (std::int64_t extent : shape) n *= extent;

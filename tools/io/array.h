@@ -15,6 +15,8 @@ enum class Element : std::uint8_t { kI8, kU8, kI16, kU16, kI32, kU32, kI64, kU64
 
 std::size_t element_bytes(Element element);
 std::string_view element_name(Element element);
+/// The little-endian value that starts at `at`.
+double value_at(const std::byte* at, Element element);
 
 /// C-order array. `shape` has one entry per axis; `bytes` holds exactly size() elements.
 struct Array {
@@ -49,6 +51,7 @@ std::int64_t checked_size(const std::filesystem::path& file, const std::vector<s
 /// .npy (format 1.0 to 3.0, little-endian; Fortran order is transposed) or .tensor, by the first bytes of the
 /// file.
 Array read_array(const std::filesystem::path& file);
+/// Throws kIo for structured data, which is no array of one type: see NpyFile.
 Array read_npy(const std::filesystem::path& file);
 Array read_tensor(const std::filesystem::path& file);
 

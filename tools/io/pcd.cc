@@ -5,53 +5,45 @@
 #include <array>
 #include <charconv>
 #include <cstring>
+#include <initializer_list>
 #include <optional>
 #include <sstream>
 #include <utility>
 
-#include "tools/io/points.h"
+#include "tools/io/fields.h"
 
 namespace voxgemm::tools {
 namespace {
 
 constexpr std::int64_t kMaxPoints = std::int64_t{1} << 31;
 
-struct Field {
-  std::string name;
-  char type = 'F';          // F float, I signed, U unsigned
-  std::int64_t size = 4;    // bytes of one value
-  std::int64_t count = 1;   // values a point
-  std::int64_t offset = 0;  // bytes from the start of a point
-  char column = '_';
-};
-
 struct Header {
-  std::vector<Field> fields;
+  std::vector<PointField> fields;
+  std::string types;  // by field: F float, I signed, U unsigned
   std::int64_t points = -1;
   std::int64_t point_bytes = 0;
   std::string data;       // "ascii", "binary", "binary_compressed"
   std::size_t start = 0;  // first byte after the header
 };
 
-char column_of(std::string name) {
-  name = lower_case(std::move(name));
-  constexpr std::array<std::pair<std::string_view, char>, 13> kNames{{{"x", 'x'},
-                                                                      {"y", 'y'},
-                                                                      {"z", 'z'},
-                                                                      {"intensity", 'i'},
-                                                                      {"i", 'i'},
-                                                                      {"reflectivity", 'i'},
-                                                                      {"t", 't'},
-                                                                      {"dt", 't'},
-                                                                      {"time", 't'},
-                                                                      {"timestamp", 't'},
-                                                                      {"ring", 'r'},
-                                                                      {"r", 'r'},
-                                                                      {"laser", 'r'}}};
-  for (const auto& [known, column] : kNames) {
-    if (name == known) return column;
+std::optional<Element> element_of(char type, std::int64_t size) {
+  const auto by_size =
+      [&](std::initializer_list<std::pair<int, Element>> elements) -> std::optional<Element> {
+    for (const auto& [bytes, element] : elements) {
+      if (bytes == size) return element;
+    }
+    return std::nullopt;
+  };
+  switch (type) {
+    case 'F':
+      return by_size({{4, Element::kF32}, {8, Element::kF64}});
+    case 'I':
+      return by_size({{1, Element::kI8}, {2, Element::kI16}, {4, Element::kI32}, {8, Element::kI64}});
+    case 'U':
+      return by_size({{1, Element::kU8}, {2, Element::kU16}, {4, Element::kU32}, {8, Element::kU64}});
+    default:
+      return std::nullopt;
   }
-  return '_';
 }
 
 std::int64_t number(const std::filesystem::path& file, const std::string& key, const std::string& text) {
@@ -73,7 +65,8 @@ void apply_line(const std::filesystem::path& file, const std::string& key,
     }
   };
   if (key == "FIELDS") {
-    for (const std::string& word : words) header.fields.push_back({.name = word, .column = column_of(word)});
+    for (const std::string& word : words) header.fields.push_back({.name = word, .size = 4});
+    header.types.assign(header.fields.size(), 'F');
   } else if (key == "SIZE" || key == "COUNT") {
     per_field();
     for (std::size_t f = 0; f < words.size(); ++f) {
@@ -83,8 +76,10 @@ void apply_line(const std::filesystem::path& file, const std::string& key,
     }
   } else if (key == "TYPE") {
     per_field();
-    for (std::size_t f = 0; f < words.size(); ++f) header.fields[f].type = words[f][0];
-  } else if (words.size() == 1) {
+    for (std::size_t f = 0; f < words.size(); ++f) header.types[f] = words[f][0];
+  } else if (key == "WIDTH" || key == "HEIGHT" || key == "POINTS" || key == "DATA") {
+    if (words.size() != 1)
+      fail_io(file, fmt::format("pcd header: {} has {} values, not 1", key, words.size()));
     if (key == "WIDTH") width = number(file, key, words[0]);
     if (key == "HEIGHT") height = number(file, key, words[0]);
     if (key == "POINTS") header.points = number(file, key, words[0]);
@@ -103,22 +98,15 @@ void finish_header(const std::filesystem::path& file, Header& header, std::int64
     fail_io(file,
             fmt::format("pcd header: WIDTH {} x HEIGHT {} is not POINTS {}", width, height, header.points));
   }
-  for (Field& field : header.fields) {
-    const bool known = (field.type == 'F' && (field.size == 4 || field.size == 8)) ||
-                       ((field.type == 'I' || field.type == 'U') &&
-                        (field.size == 1 || field.size == 2 || field.size == 4 || field.size == 8));
-    if (!known) {
+  for (std::size_t f = 0; f < header.fields.size(); ++f) {
+    PointField& field = header.fields[f];
+    field.element = element_of(header.types[f], field.size);
+    if (!field.element) {
       fail_io(file,
-              fmt::format("pcd field '{}': type {}{} is not known", field.name, field.type, field.size));
+              fmt::format("pcd field '{}': type {}{} is not known", field.name, header.types[f], field.size));
     }
     field.offset = header.point_bytes;
     header.point_bytes += field.size * field.count;
-  }
-  for (const char column : {'x', 'y', 'z'}) {
-    if (std::none_of(header.fields.begin(), header.fields.end(),
-                     [&](const Field& f) { return f.column == column && f.count == 1; })) {
-      fail_io(file, fmt::format("pcd header: no field '{}'", column));
-    }
   }
 }
 
@@ -140,27 +128,6 @@ Header parse_header(const std::filesystem::path& file, const std::string_view te
   }
   finish_header(file, header, width, height);
   return header;
-}
-
-double value_of(const std::byte* at, const Field& field) {
-  const auto as = [&](auto value) {
-    std::memcpy(&value, at, sizeof(value));
-    return static_cast<double>(value);
-  };
-  switch (field.type) {
-    case 'F':
-      return field.size == 4 ? as(float{}) : as(double{});
-    case 'I':
-      return field.size == 1   ? as(std::int8_t{})
-             : field.size == 2 ? as(std::int16_t{})
-             : field.size == 4 ? as(std::int32_t{})
-                               : as(std::int64_t{});
-    default:
-      return field.size == 1   ? as(std::uint8_t{})
-             : field.size == 2 ? as(std::uint16_t{})
-             : field.size == 4 ? as(std::uint32_t{})
-                               : as(std::uint64_t{});
-  }
 }
 
 /// LZF: control byte < 32 = that many + 1 literals; else a back reference of (control >> 5) + 2 bytes, 7
@@ -194,17 +161,6 @@ std::optional<std::vector<std::byte>> lzf_decompress(const std::byte* in, std::s
   return out;
 }
 
-/// The fields that the cloud keeps, in file order.
-std::vector<Field> kept_fields(const Header& header) {
-  std::vector<Field> kept;
-  for (const Field& field : header.fields) {
-    const bool again =
-        std::any_of(kept.begin(), kept.end(), [&](const Field& k) { return k.column == field.column; });
-    if (field.column != '_' && field.count == 1 && !again) kept.push_back(field);
-  }
-  return kept;
-}
-
 std::vector<std::string_view> words_of(std::string_view line) {
   constexpr std::string_view kBlanks = " \t\r";
   std::vector<std::string_view> words;
@@ -227,14 +183,14 @@ std::optional<double> decimal(std::string_view word) {
 }
 
 /// One line is one point: read word by word, a lost value would shift all points after it.
-void read_ascii(const std::filesystem::path& file, const Header& header, const std::vector<Field>& kept,
-                std::string_view text, PointCloud& cloud) {
+PointCloud read_ascii(const std::filesystem::path& file, const Header& header, std::string_view text) {
+  const std::vector<std::size_t> chosen = column_fields(file, header.fields);
   std::vector<char> wanted;  // by value of a row
-  for (const Field& field : header.fields) {
-    const bool keep =
-        std::any_of(kept.begin(), kept.end(), [&](const Field& k) { return k.offset == field.offset; });
-    wanted.insert(wanted.end(), static_cast<std::size_t>(field.count), keep ? 1 : 0);
+  for (std::size_t f = 0; f < header.fields.size(); ++f) {
+    const bool keep = std::find(chosen.begin(), chosen.end(), f) != chosen.end();
+    wanted.insert(wanted.end(), static_cast<std::size_t>(header.fields[f].count), keep ? 1 : 0);
   }
+  std::vector<double> values;
   std::int64_t row = 0;
   while (!text.empty()) {
     const std::size_t end = std::min(text.find('\n'), text.size());
@@ -252,18 +208,28 @@ void read_ascii(const std::filesystem::path& file, const Header& header, const s
       if (wanted[w] == 0) continue;
       const std::optional<double> value = decimal(words[w]);
       if (!value) fail_io(file, fmt::format("point {}: '{}' is no number", row, words[w]));
-      cloud.values.push_back(static_cast<float>(*value));
+      values.push_back(*value);
     }
     ++row;
   }
   if (row < header.points) {
     fail_io(file, fmt::format("truncated: {} rows for {} points", row, header.points));
   }
+  return cloud_of_fields(header.fields, chosen, values);
+}
+
+/// Zero bytes may follow the points: older writers fill pages with them.
+void refuse_surplus(const std::filesystem::path& file, const std::byte* data, std::size_t size,
+                    std::int64_t points) {
+  const bool blank = std::all_of(data, data + size, [](std::byte b) { return b == std::byte{0}; });
+  if (!blank) {
+    fail_io(file, fmt::format("surplus data: {} bytes after the {} points of the header", size, points));
+  }
 }
 
 /// binary: points one after another; binary_compressed: fields one after another, LZF.
-void read_binary(const std::filesystem::path& file, const Header& header, const std::vector<Field>& kept,
-                 const std::byte* data, std::size_t size, PointCloud& cloud) {
+PointCloud read_binary(const std::filesystem::path& file, const Header& header, const std::byte* data,
+                       std::size_t size) {
   const auto wanted = static_cast<std::size_t>(header.points * header.point_bytes);
   std::vector<std::byte> unpacked;
   const bool by_field = header.data == "binary_compressed";
@@ -278,19 +244,16 @@ void read_binary(const std::filesystem::path& file, const Header& header, const 
     auto plain = lzf_decompress(data + 8, sizes[0], wanted);
     if (!plain) fail_io(file, "damaged compressed data");
     unpacked = std::move(*plain);
+    refuse_surplus(file, data + 8 + sizes[0], size - 8 - sizes[0], header.points);
     data = unpacked.data();
-  } else if (size < wanted) {
-    fail_io(file, fmt::format("truncated: {} points of {} bytes need {} bytes, the file has {}",
-                              header.points, header.point_bytes, wanted, size));
-  }
-  cloud.values.reserve(static_cast<std::size_t>(header.points) * kept.size());
-  for (std::int64_t p = 0; p < header.points; ++p) {
-    for (const Field& field : kept) {
-      const std::int64_t at =
-          by_field ? header.points * field.offset + p * field.size : p * header.point_bytes + field.offset;
-      cloud.values.push_back(static_cast<float>(value_of(data + at, field)));
+  } else {
+    if (size < wanted) {
+      fail_io(file, fmt::format("truncated: {} points of {} bytes need {} bytes, the file has {}",
+                                header.points, header.point_bytes, wanted, size));
     }
+    refuse_surplus(file, data + wanted, size - wanted, header.points);
   }
+  return read_fields(file, header.fields, {data, header.points, header.point_bytes, by_field});
 }
 
 }  // namespace
@@ -299,18 +262,11 @@ PointCloud read_pcd(const std::filesystem::path& file) {
   const std::vector<std::byte> bytes = read_file(file);
   const std::string_view text(reinterpret_cast<const char*>(bytes.data()), bytes.size());
   const Header header = parse_header(file, text);
-  const std::vector<Field> kept = kept_fields(header);
-  PointCloud cloud;
-  cloud.columns.clear();
-  for (const Field& field : kept) cloud.columns += field.column;
-  if (header.data == "ascii") {
-    read_ascii(file, header, kept, text.substr(header.start), cloud);
-  } else if (header.data == "binary" || header.data == "binary_compressed") {
-    read_binary(file, header, kept, bytes.data() + header.start, bytes.size() - header.start, cloud);
-  } else {
-    fail_io(file, fmt::format("DATA {}: ascii, binary or binary_compressed", header.data));
+  if (header.data == "ascii") return read_ascii(file, header, text.substr(header.start));
+  if (header.data == "binary" || header.data == "binary_compressed") {
+    return read_binary(file, header, bytes.data() + header.start, bytes.size() - header.start);
   }
-  return cloud;
+  fail_io(file, fmt::format("DATA {}: ascii, binary or binary_compressed", header.data));
 }
 
 }  // namespace voxgemm::tools

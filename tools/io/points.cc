@@ -4,7 +4,9 @@
 
 #include <algorithm>
 #include <cstring>
+#include <utility>
 
+#include "tools/io/fields.h"
 #include "tools/io/output.h"
 #include "tools/usage_error.h"
 #include "voxgemm/types.h"
@@ -50,8 +52,21 @@ PointCloud read_bin(const std::filesystem::path& file, const PointsFormat& forma
   return cloud;
 }
 
+/// For files that name their columns.
+void refuse_columns(const std::filesystem::path& file, const PointsFormat& format) {
+  if (format.columns.empty()) return;
+  throw UsageError(fmt::format("--columns '{}': {} names its columns itself", format.columns, file.string()));
+}
+
 PointCloud read_npy_points(const std::filesystem::path& file, const PointsFormat& format) {
-  const Array array = read_npy(file);
+  NpyFile npy = read_npy_file(file);
+  if (npy.structured) {
+    refuse_columns(file, format);
+    std::int64_t points = 1;
+    for (const std::int64_t extent : npy.shape) points *= extent;
+    return read_fields(file, npy.fields, {npy.bytes.data(), points, npy.item_bytes, false});
+  }
+  const Array array{*npy.fields[0].element, std::move(npy.shape), std::move(npy.bytes)};
   if (array.shape.size() != 2) {
     fail_io(file, fmt::format("shape {}: points are a matrix [n][columns]", array.shape_text()));
   }
@@ -102,9 +117,8 @@ PointCloud read_points(const std::filesystem::path& file, const PointsFormat& fo
   if (extension == ".bin") return read_bin(file, format);
   if (extension == ".npy") return read_npy_points(file, format);
   if (extension == ".pcd") {
-    if (format.columns.empty()) return read_pcd(file);
-    throw UsageError(
-        fmt::format("--columns '{}': {} names its columns itself", format.columns, file.string()));
+    refuse_columns(file, format);
+    return read_pcd(file);
   }
   fail_io(file, fmt::format("unknown extension '{}': points are read from .bin, .npy or .pcd", extension));
 }

@@ -102,7 +102,7 @@ struct AxisSources {
     std::int64_t s = (num + static_cast<std::int64_t>(odd) * axis.step) >> (halved ? 1 : 0);
     for (std::int32_t r = odd; r < axis.kernel + odd; r += period, s += ds) {  // as often for any t
       source[count] = static_cast<std::int32_t>(s);
-      count += (r < axis.kernel) & (s >= lowest) & (s <= last) ? 1 : 0;
+      count += ((r < axis.kernel) & (s >= lowest) & (s <= last)) ? 1 : 0;
     }
   }
   void limit(std::int32_t low, std::int32_t high) {

@@ -71,12 +71,12 @@ static inline void write_site(const Site& s, std::int32_t ndim, std::int32_t* ro
 /// Whether a row lies inside the grid, and its key.
 static inline bool key_of_row(const KeyGrid& grid, const std::int32_t* row, std::int64_t& key) {
   const Site s = read_site(row, grid.ndim);
-  const auto below = [](std::int32_t value, std::int32_t limit) {
-    return static_cast<std::uint32_t>(value) < static_cast<std::uint32_t>(limit);
+  const auto below = [](std::int32_t value, std::int32_t limit) -> unsigned {  // joined without branches
+    return static_cast<std::uint32_t>(value) < static_cast<std::uint32_t>(limit) ? 1 : 0;
   };
-  const bool inside = below(s.batch, grid.batch) & below(s.at[0], grid.extent[0]) &
-                      below(s.at[1], grid.extent[1]) & below(s.at[2], grid.extent[2]) &
-                      below(s.at[3], grid.extent[3]);
+  const bool inside =
+      (below(s.batch, grid.batch) & below(s.at[0], grid.extent[0]) & below(s.at[1], grid.extent[1]) &
+       below(s.at[2], grid.extent[2]) & below(s.at[3], grid.extent[3])) != 0;
   key = inside ? key_of(grid, s) : 0;
   return inside;
 }

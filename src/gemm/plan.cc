@@ -1,5 +1,6 @@
 // Planning of one layer: validate, choose a row, pack the weights.
 #include <fmt/format.h>
+#include <fmt/ranges.h>
 
 #include <algorithm>
 #include <cmath>

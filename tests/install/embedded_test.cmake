@@ -5,7 +5,7 @@ include(${CMAKE_CURRENT_LIST_DIR}/step.cmake)
 set(project ${WORK}/embedding)
 file(REMOVE_RECURSE ${project})
 file(WRITE ${project}/CMakeLists.txt "
-cmake_minimum_required(VERSION 3.25)
+cmake_minimum_required(VERSION 3.22)
 project(embedding LANGUAGES CXX)
 foreach(package GTest benchmark CLI11 nlohmann_json PNG)
   set(CMAKE_DISABLE_FIND_PACKAGE_\${package} TRUE)

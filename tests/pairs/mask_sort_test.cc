@@ -38,9 +38,9 @@ TEST(MaskSort, IsTheStableOrderOfTheFilteredMasks) {
         mask_sort({mask.data(), n, words, lo, hi, false, order.data(), scratch.data()});
         std::vector<std::int32_t> want(order.size());
         std::iota(want.begin(), want.end(), 0);
-        std::stable_sort(want.begin(), want.end(), [&](std::int32_t a, std::int32_t b) {
+        std::stable_sort(want.begin(), want.end(), [&, first = lo, end = hi](std::int32_t a, std::int32_t b) {
           for (std::int32_t w = 0; w < words; ++w) {
-            const std::uint32_t filter = filter_of(w, lo, hi);
+            const std::uint32_t filter = filter_of(w, first, end);
             const std::uint32_t x = mask[static_cast<std::size_t>(a * words + w)] & filter;
             const std::uint32_t y = mask[static_cast<std::size_t>(b * words + w)] & filter;
             if (x != y) return x < y;

@@ -62,13 +62,18 @@ class VOXGEMM_API Network {
   /// The sparse input; one per network. `capacity` = recorded maximum of voxels.
   Value input(const std::string& name, const Dims& spatial_shape, std::int32_t batch_size,
               std::int32_t channels, std::int32_t capacity);
-  Value conv(Value in, ConvLayer layer);  ///< submanifold, regular or transposed by geometry.kind
-  /// Inverse of the regular convolution that was built under `layer.indice_key`: its pairs with the sides
-  /// swapped, same offsets; output sites are that layer's input sites.
+  /// Submanifold, regular or transposed by geometry.kind. Of kernel and stride 1 without padding, whatever
+  /// its kind, it reads no neighbours: it stays on its input's sites and its indice_key is ignored (as in
+  /// spconv), so that it may stand among layers of any key.
+  Value conv(Value in, ConvLayer layer);
+  /// Inverse of the strided or transposed convolution or pool that was built under `layer.indice_key`: its
+  /// pairs with the sides swapped, same offsets; output sites are that layer's input sites.
   Value inverse_conv(Value in, ConvLayer layer);
   Value add(Value a, Value b, const std::string& name);
   Value relu(Value in, const std::string& name);
-  Value pool(Value in, const ConvGeometry& geometry, const PoolOptions& options, const std::string& name);
+  /// Under an `indice_key` it shares its pairs with convolutions of the key, and an inverse may follow.
+  Value pool(Value in, const ConvGeometry& geometry, const PoolOptions& options, const std::string& name,
+             const std::string& indice_key = "");
   Value global_pool(Value in, PoolKind kind, const std::string& name);
   Value concat(std::span<const Value> values, const std::string& name);
   Value to_dense(Value in, DenseLayout layout, const std::string& name);

@@ -40,6 +40,15 @@ ConvGeometry canonical(ConvGeometry geometry) {
   return geometry;
 }
 
+/// True for a convolution that reads no neighbours and leaves every site where it is.
+bool is_pointwise(const ConvGeometry& full) {
+  for (int a = 0; a < full.kernel_size.ndim; ++a) {
+    if (full.kernel_size[a] != 1 || full.stride[a] != 1 || full.padding[a] != 0 || full.out_padding[a] != 0)
+      return false;
+  }
+  return true;
+}
+
 /// Room for one more, so that a push_back cannot throw; grows as push_back itself would.
 template <typename T>
 void make_room(std::vector<T>& list) {
@@ -257,6 +266,10 @@ Value Network::conv(Value in, ConvLayer layer) {
   const Node& from = sparse_input(*impl_, in, layer.name);
   check_name(*impl_, layer.name);
   layer.geometry = checked_geometry(layer.name, layer.geometry, impl_->site_set(from.sites).shape);
+  if (is_pointwise(layer.geometry)) {
+    layer.geometry.kind = ConvKind::kSubm;
+    layer.indice_key.clear();
+  }
   check_weights(layer, layer.geometry.kernel_volume(), from.channels);
   Addition added{Node{NodeKind::kConv, layer.name, {in.id}, layer.c_out}};
   find_or_make_map(*impl_, layer.indice_key, from.sites, layer.geometry, added);
@@ -305,13 +318,13 @@ Value Network::relu(Value in, const std::string& name) {
 }
 
 Value Network::pool(Value in, const ConvGeometry& geometry, const PoolOptions& options,
-                    const std::string& name) {
+                    const std::string& name, const std::string& indice_key) {
   const Node& from = sparse_input(*impl_, in, name);
   check_name(*impl_, name);
   const ConvGeometry full = checked_geometry(name, geometry, impl_->site_set(from.sites).shape);
   Addition added{Node{NodeKind::kPool, name, {in.id}, from.channels}};
   added.node.pool = options;
-  find_or_make_map(*impl_, "", from.sites, full, added);
+  find_or_make_map(*impl_, indice_key, from.sites, full, added);
   return {commit(*impl_, std::move(added))};
 }
 

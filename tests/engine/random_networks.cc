@@ -1,5 +1,6 @@
 #include "tests/engine/random_networks.h"
 
+#include <algorithm>
 #include <array>
 #include <random>
 #include <string>
@@ -16,7 +17,8 @@ constexpr std::int32_t kCapacity = 200;
 /// Sparse values of one site set.
 struct Level {
   std::vector<std::pair<Value, std::int32_t>> values;  ///< and their channels
-  std::string key;  ///< of the strided convolution that made it; "" = input, pool or transposed
+  std::string key;         ///< of the layer that made it; "" = the input, or a layer without one
+  ConvGeometry made_by{};  ///< of that layer
 };
 
 class Generator {
@@ -31,7 +33,7 @@ class Generator {
 
   TestNetwork run() {
     const Value in = t_.net.input("in", t_.shape, t_.batch_size, t_.channels, kCapacity);
-    levels_.push_back({{{in, t_.channels}}, ""});
+    levels_.push_back({{{in, t_.channels}}, "", {}});
     for (std::int32_t layers = pick(3, 10); layers > 0; --layers) add_layers();
     if (outputs_ == 0) mark(levels_.back().values.back().first, pick(0, 3));
     return std::move(t_);
@@ -92,8 +94,11 @@ class Generator {
   void add_subm(Level& level) {
     const auto [in, c] = any(level);
     const std::int32_t c_out = pick(0, 1) == 0 ? c : pick(1, 4) * 8;
-    const ConvGeometry geometry{ConvKind::kSubm, filled(pick(0, 3) == 0 ? 1 : 3)};
-    keep(level, t_.net.conv(in, layer(geometry, c, c_out, activation())), c_out);
+    const bool pointwise = pick(0, 3) == 0;  // under one key on every level: it counts for nothing
+    const ConvKind kind = pointwise && pick(0, 1) == 0 ? ConvKind::kRegular : ConvKind::kSubm;
+    const ConvGeometry geometry{kind, filled(pointwise ? 1 : 3)};
+    keep(level, t_.net.conv(in, layer(geometry, c, c_out, activation(), pointwise ? "pointwise" : "")),
+         c_out);
   }
 
   /// stage + conv(conv(stage)), often with a ReLU behind: what the in-place residual is made for.
@@ -120,19 +125,24 @@ class Generator {
 
   [[nodiscard]] ConvGeometry down() const { return {ConvKind::kRegular, filled(3), filled(2), filled(1)}; }
 
-  /// A deeper level made by a pool, or a finer one by a transposed convolution.
-  void add_keyless_level() {
+  /// A deeper level made by a pool, or a finer one by a transposed convolution, with or without a key.
+  void add_other_level() {
     const auto [in, c] = any(levels_.back());
     const std::int32_t c_out = pick(1, 3) * 8;
     Level next;
+    if (pick(0, 1) == 0) next.key = std::string("level").append(std::to_string(levels_.size()));
     std::string name;
     if (pick(0, 1) == 0) {
+      Dims window = t_.net.impl().site_set(t_.net.impl().node(in.id).sites).shape;
+      for (int axis = 0; axis < window.ndim; ++axis) window[axis] = std::min(window[axis], 2);
+      next.made_by = {ConvKind::kRegular, window, window};
       const PoolOptions options{pick(0, 2) == 0 ? PoolKind::kAverage : PoolKind::kMax, pick(0, 3) == 0};
       name = next_name();
-      const Value out = t_.net.pool(in, {ConvKind::kRegular, filled(2), filled(2)}, options, name);
+      const Value out = t_.net.pool(in, next.made_by, options, name, next.key);
       keep(next, out, c);
     } else {
-      ConvLayer grow = layer({ConvKind::kTransposed, filled(2), filled(2)}, c, c_out, activation());
+      next.made_by = {ConvKind::kTransposed, filled(2), filled(2)};
+      ConvLayer grow = layer(next.made_by, c, c_out, activation(), next.key);
       name = grow.name;
       keep(next, t_.net.conv(in, std::move(grow)), c_out);
     }
@@ -143,8 +153,8 @@ class Generator {
   void add_level() {
     const auto [in, c] = any(levels_.back());
     const std::int32_t c_out = pick(1, 4) * 8;
-    Level next{{}, std::string("down").append(std::to_string(levels_.size()))};
-    ConvLayer strided = layer(down(), c, c_out, activation(), next.key);
+    Level next{{}, std::string("down").append(std::to_string(levels_.size())), down()};
+    ConvLayer strided = layer(next.made_by, c, c_out, activation(), next.key);
     const std::string name = strided.name;
     const Value out = t_.net.conv(in, std::move(strided));
     t_.net.set_capacity(name, 100 * kCapacity);
@@ -160,7 +170,7 @@ class Generator {
     Level& high = levels_[levels_.size() - 2];
     const auto [in, c] = any(low);
     const std::int32_t c_out = pick(1, 4) * 8;
-    keep(high, t_.net.inverse_conv(in, layer(down(), c, c_out, activation(), low.key)), c_out);
+    keep(high, t_.net.inverse_conv(in, layer(low.made_by, c, c_out, activation(), low.key)), c_out);
   }
 
   void add_layers() {
@@ -182,7 +192,7 @@ class Generator {
       }
       case 7:
         if (levels_.size() > 2) return add_residual_block(level);
-        return pick(0, 2) == 0 ? add_keyless_level() : add_level();
+        return pick(0, 2) == 0 ? add_other_level() : add_level();
       default:
         return add_inverse();
     }

@@ -46,7 +46,7 @@ TestNetwork mixed_layers() {
   const Value sum = net.relu(net.add(b, c, "sum"), "sum.relu");
   PoolOptions options;
   const ConvGeometry half{ConvKind::kRegular, Dims::filled(3, 2), Dims::filled(3, 2)};
-  const Value pooled = net.pool(sum, half, options, "pooled");
+  const Value pooled = net.pool(sum, half, options, "pooled", "p1");
   net.set_capacity("pooled", 500);
   options.zero_floor = true;
   const Value floor = net.pool(a, half, options, "floor");
@@ -55,10 +55,15 @@ TestNetwork mixed_layers() {
   const ConvGeometry squash{ConvKind::kRegular, {3, 1, 1}, {2, 1, 1}};
   const Value out = net.conv(flat, random_conv("out", squash, 24, 40, 14, Activation::kReLU));
   net.set_capacity("out", 400);
+  const Value unpooled =
+      net.inverse_conv(flat, random_conv("unpooled", half, 24, 12, 15, Activation::kReLU, "p1"));
+  const Value point = net.conv(unpooled, random_conv("point", {ConvKind::kRegular, Dims::filled(3, 1)}, 12,
+                                                     24, 16, Activation::kNone, "p1"));
   net.output(out, "out");
   net.output(sum, "early");
   net.output(net.to_dense(out, DenseLayout::kNHWC, "dense"), "dense");
   net.output(net.global_pool(out, PoolKind::kMax, "max"), "max");
+  net.output(net.add(point, sum, "late"), "late");
   return t;
 }
 

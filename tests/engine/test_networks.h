@@ -15,7 +15,8 @@ struct TestNetwork {
 
 /// Residual blocks, a strided level and its inverse, concat, a k1 head; sparse and dense outputs.
 TestNetwork residual_unet();
-/// Max pooling, leaky ReLU, an add of two convolutions, separate ReLU, dilation, anisotropic stride.
+/// Max pooling and the inverse of a pool, leaky ReLU, an add of two convolutions, separate ReLU, dilation,
+/// anisotropic stride.
 TestNetwork mixed_layers();
 /// 2-D with a transposed convolution and odd channel counts.
 TestNetwork transposed_2d();

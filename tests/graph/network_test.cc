@@ -116,6 +116,61 @@ TEST(Network, InverseReturnsToTheInputSites) {
   EXPECT_EQ(n.net.impl().maps.size(), 1U);
 }
 
+TEST(Network, InverseMayFollowAPool) {
+  Net n;
+  const Value pooled = n.net.pool(n.in, kDown, {}, "pool", "p1");
+  const Value conv = n.net.conv(n.in, layer("conv", kDown, 4, 8, "p1"));  // the pool's sites and pairs
+  const Value up =
+      n.net.inverse_conv(n.net.conv(pooled, layer("deep", kSubm3, 4, 8)), layer("up", kDown, 8, 4, "p1"));
+  n.net.add(up, n.in, "sum");
+  EXPECT_EQ(n.net.impl().node(conv.id).sites, n.net.impl().node(pooled.id).sites);
+  EXPECT_EQ(n.net.impl().maps.size(), 2U);
+  EXPECT_EQ(n.net.impl().keys.at("p1").layer, "pool");
+  expect_mentions(error_of(
+                      [&] {
+                        n.net.pool(n.in, {ConvKind::kRegular, {1, 3, 3}}, {}, "other", "p1");
+                      },
+                      ErrorCode::kInvalidArgument),
+                  {"other", "'pool'", "p1", "another geometry"});
+  n.net.pool(n.in, kSubm3, {}, "smooth", "s1");
+  expect_mentions(error_of([&] { n.net.inverse_conv(n.in, layer("u", kSubm3, 4, 4, "s1")); },
+                           ErrorCode::kInvalidArgument),
+                  {"'smooth'", "submanifold"});
+}
+
+TEST(Network, PointwiseLayersStayOnTheirSitesUnderAnyKey) {
+  for (const ConvKind kind : {ConvKind::kSubm, ConvKind::kRegular, ConvKind::kTransposed}) {
+    const ConvGeometry point{kind, Dims::filled(3, 1)};
+    Net n;
+    const Value early = n.net.conv(n.in, layer("early", point, 4, 6, "key1"));  // does not take the key
+    n.net.conv(n.in, layer("first", kSubm3, 4, 4, "key1"));
+    const Value down = n.net.conv(n.in, layer("down", kDown, 4, 4, "d1"));
+    const Value late = n.net.conv(n.in, layer("late", point, 4, 6, "key1"));
+    const Value low = n.net.conv(down, layer("low", point, 4, 4, "key1"));
+    const Value again = n.net.conv(down, layer("again", point, 4, 4, "d1"));
+    n.net.add(early, late, "sum");  // one set of sites
+    n.net.add(low, n.net.add(again, down, "sum2"), "sum3");
+    EXPECT_EQ(n.net.impl().keys.at("key1").layer, "first");
+    EXPECT_EQ(n.net.impl().sites.size(), 2U);
+    EXPECT_EQ(n.net.impl().maps.size(), 4U);
+    expect_mentions(
+        error_of([&] { n.net.inverse_conv(late, layer("u", point, 6, 4, "key2")); }, ErrorCode::kNotFound),
+        {"u", "key2"});
+  }
+  // What moves or drops sites, or reads beside them, is no such layer.
+  ConvGeometry padded{ConvKind::kRegular, Dims::filled(3, 1)};
+  padded.padding = {0, 0, 1};
+  ConvGeometry strided{ConvKind::kRegular, Dims::filled(3, 1), {1, 2, 1}};
+  ConvGeometry grown{ConvKind::kTransposed, Dims::filled(3, 1)};
+  grown.out_padding = {1, 0, 0};
+  for (const ConvGeometry& geometry : {padded, strided, grown}) {
+    Net n;
+    n.net.conv(n.in, layer("conv", geometry, 4, 4, "key1"));
+    EXPECT_EQ(n.net.impl().sites.size(), 2U);
+    EXPECT_EQ(n.net.impl().keys.count("key1"), 1U);
+  }
+}
+
 TEST(Network, InverseErrors) {
   Net n;
   n.net.conv(n.in, layer("s", kSubm3, 4, 4, "s1"));

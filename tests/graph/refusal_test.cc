@@ -107,6 +107,7 @@ std::vector<Refused> refused_calls() {
       {"add, sites", kShape, [](Net& n) { n.net.add(n.in, n.down, "x"); }},
       {"relu, used name", kArgument, [](Net& n) { n.net.relu(n.in, "wide"); }},
       {"pool, used name", kArgument, [](Net& n) { n.net.pool(n.in, kPlane, {}, "wide"); }},
+      {"pool, key", kArgument, [](Net& n) { n.net.pool(n.in, kPlane, {}, "x", "d1"); }},
       {"pool, no name", kArgument, [](Net& n) { n.net.pool(n.in, kPlane, {}, ""); }},
       {"pool, extent", kShape, [=](Net& n) { n.net.pool(n.in, deep, {}, "x"); }},
       {"global_pool, used name", kArgument, [](Net& n) { n.net.global_pool(n.in, PoolKind::kMax, "wide"); }},
@@ -140,6 +141,7 @@ std::vector<Call> good_calls() {
       [](Net& n) { n.net.add(n.in, n.in, "x"); },
       [](Net& n) { n.net.relu(n.in, "x"); },
       [](Net& n) { n.net.pool(n.in, kPlane, {}, "x"); },
+      [](Net& n) { n.net.pool(n.in, kPlane, {}, "x", "new"); },
       [](Net& n) { n.net.global_pool(n.in, PoolKind::kMax, "x"); },
       [](Net& n) {
         n.net.concat(std::vector{n.in, n.wide}, "x");

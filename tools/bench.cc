@@ -12,6 +12,7 @@
 
 #include "tools/commands.h"
 #include "tools/io/output.h"
+#include "tools/report/message.h"
 #include "tools/report/progress.h"
 #include "tools/report/table.h"
 #include "tools/session/frames.h"
@@ -185,7 +186,7 @@ void run_bench(const Arguments& arguments) {
   const std::string machine = contestants.back().context.describe();
   fmt::print("machine  {}\nnetwork  {}, frames in rotation:\n", machine, arguments.work.network);
   for (const InputFrame& frame : frames) {
-    fmt::print("         {}: {} points, {} voxels\n", frame.source, grouped(frame.counts.points),
+    fmt::print("         {}: {} points, {} voxels\n", printable(frame.source), grouped(frame.counts.points),
                grouped(frame.frame.num_voxels));
   }
   fmt::print("\n");
@@ -202,7 +203,7 @@ void run_bench(const Arguments& arguments) {
   print_table(contestants);
   if (arguments.json.empty()) return;
   write_json(arguments.json, to_json(arguments, machine, frames, contestants));
-  fmt::print("{}: all figures as JSON\n", arguments.json);
+  fmt::print("{}: all figures as JSON\n", printable(arguments.json));
 }
 
 }  // namespace

@@ -7,6 +7,7 @@
 #include <vector>
 
 #include "tools/commands.h"
+#include "tools/report/message.h"
 #include "tools/report/table.h"
 #include "tools/session/frames.h"
 #include "tools/session/memory.h"
@@ -115,8 +116,8 @@ void print_comparison(const std::vector<Stage>& one, const std::string& one_name
     }
     table.row(cells);
   }
-  fmt::print("voxels and pairs of each kernel map: {}{}{}\n{}\n", one_name, two.empty() ? "" : " against ",
-             two_name, table.text());
+  fmt::print("voxels and pairs of each kernel map: {}{}{}\n{}\n", printable(one_name),
+             two.empty() ? "" : " against ", printable(two_name), table.text());
 }
 
 /// Scales of 1 for every value: enough to build an engine that is looked at and never run.

@@ -9,9 +9,12 @@
 #include <system_error>
 
 #include "tools/commands.h"
+#include "tools/report/message.h"
 #include "tools/usage_error.h"
 #include "voxgemm/error.h"
 #include "voxgemm/version.h"
+
+using voxgemm::tools::print_message;
 
 namespace {
 
@@ -48,21 +51,22 @@ int run_program(int argc, char** argv) {
   } catch (const CLI::ParseError& error) {
     if (error.get_exit_code() == 0) return app.exit(error);  // --help, --version
     if (app.get_subcommands().empty() && argc > 1) {
-      fmt::print(stderr, "voxgemm: '{}' is no subcommand (see voxgemm --help)\n", argv[1]);
+      print_message(fmt::format("'{}' is no subcommand (see voxgemm --help)", argv[1]));
       return 2;
     }
-    fmt::print(stderr, "voxgemm: {} (see voxgemm {}--help)\n", error.what(),
-               app.get_subcommands().empty() ? "" : app.get_subcommands()[0]->get_name() + " ");
+    print_message(
+        fmt::format("{} (see voxgemm {}--help)", error.what(),
+                    app.get_subcommands().empty() ? "" : app.get_subcommands()[0]->get_name() + " "));
     return 2;
   } catch (const voxgemm::tools::UsageError& error) {
-    fmt::print(stderr, "voxgemm: {}\n", error.what());
+    print_message(error.what());
     return 2;
   } catch (const voxgemm::Error& error) {
-    fmt::print(stderr, "voxgemm: {}\n", error.what());
+    print_message(error.what());
   } catch (const std::bad_alloc&) {
-    fmt::print(stderr, "voxgemm: out of memory\n");
+    print_message("out of memory");
   } catch (const std::exception& error) {
-    fmt::print(stderr, "voxgemm: {}\n", error.what());
+    print_message(error.what());
   }
   return 1;
 }
@@ -73,7 +77,7 @@ bool standard_output_arrived() {
   const bool flushed = std::fflush(stdout) == 0;
   if (flushed && std::ferror(stdout) == 0) return true;
   const std::string reason = errno != 0 ? ": " + std::generic_category().message(errno) : "";
-  fmt::print(stderr, "voxgemm: standard output is lost{}\n", reason);
+  print_message("standard output is lost" + reason);
   return false;
 }
 

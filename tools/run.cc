@@ -12,6 +12,7 @@
 #include "tools/commands.h"
 #include "tools/io/output.h"
 #include "tools/report/layers.h"
+#include "tools/report/message.h"
 #include "tools/report/picture.h"
 #include "tools/report/progress.h"
 #include "tools/report/table.h"
@@ -176,7 +177,7 @@ void write_png(const Arguments& arguments, const InputFrame& frame) {
 }
 
 void print_head(const Arguments& arguments, const Context& context, const InputFrame& frame) {
-  fmt::print("input    {}\n", frame.source);
+  fmt::print("input    {}\n", printable(frame.source));
   if (frame.counts.points > 0) {
     fmt::print("points   {}: {} out of range, {} not finite, {} beyond {} a voxel, {} beyond {} voxels\n",
                grouped(frame.counts.points), grouped(frame.counts.out_of_range),
@@ -235,11 +236,11 @@ void run_run(const Arguments& given) {
     fmt::print("output SQNR {:.1f} dB against the float32 pass\n", *found.output_sqnr_db);
   if (!arguments.json.empty()) {
     write_figures(arguments, context, frame, session, found);
-    fmt::print("{}: all figures as JSON\n", arguments.json);
+    fmt::print("{}: all figures as JSON\n", printable(arguments.json));
   }
   if (!arguments.png.empty()) {
     write_png(arguments, frame);
-    fmt::print("{}: bird's-eye picture\n", arguments.png);
+    fmt::print("{}: bird's-eye picture\n", printable(arguments.png));
   }
 }
 

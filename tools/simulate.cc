@@ -8,6 +8,7 @@
 #include "tools/commands.h"
 #include "tools/io/output.h"
 #include "tools/io/points.h"
+#include "tools/report/message.h"
 #include "tools/report/picture.h"
 #include "tools/report/progress.h"
 #include "tools/report/table.h"
@@ -35,7 +36,7 @@ void run_simulate(const Arguments& arguments) {
     cloud = simulate(arguments.options, [&](double done) { bar.update(done); });
   }
   write_points(arguments.out, select_columns(cloud, arguments.columns), arguments.dtype);
-  fmt::print("{}: {} points, {} beams, {} sweep{}, seed {}, columns {}\n", arguments.out,
+  fmt::print("{}: {} points, {} beams, {} sweep{}, seed {}, columns {}\n", printable(arguments.out),
              grouped(cloud.num_points()), arguments.options.beams, arguments.options.sweeps,
              arguments.options.sweeps == 1 ? "" : "s", arguments.options.seed, arguments.columns);
   if (arguments.png.empty()) return;
@@ -45,7 +46,7 @@ void run_simulate(const Arguments& arguments) {
   picture.grid.voxel_size_xyz = {0.075F, 0.075F, 0.2F};
   picture.points_title = fmt::format("{} points", grouped(cloud.num_points()));
   draw_birds_eye(cloud, {}, picture).write_png(arguments.png);
-  fmt::print("{}: bird's-eye picture\n", arguments.png);
+  fmt::print("{}: bird's-eye picture\n", printable(arguments.png));
 }
 
 }  // namespace

@@ -61,6 +61,30 @@ TEST(CommandLine, WrongUseGivesOneLine) {
   expect_refused("simulate -o x.laz --sweeps 1", "unknown extension '.laz'");
 }
 
+TEST(CommandLine, MessagesAreOnePrintableLineOfAtMost300Characters) {
+  const TemporaryFolder folder;
+  const auto npy = [&](const std::string& name, const std::string& descr) {
+    std::string header = "{'descr': '" + descr + "', 'fortran_order': False, 'shape': (1, 4), }\n";
+    header = std::string("\x93NUMPY\x01\0", 8) + static_cast<char>(header.size() & 0xFFU) +
+             static_cast<char>(header.size() >> 8U) + header;
+    return "run --points '" + folder.file(name, header + std::string(16, '\0')).string() + "'";
+  };
+  for (const std::string& arguments :
+       {npy("a.npy", "<f\n4"), npy("b.npy", "\x1b[31m"), npy("c.npy", std::string(5000, 'q')),
+        npy("d\n\x1b]0;x\a.npy", "<f5"), std::string("run --points 'x\ny.bin'"), std::string("'da\nnce'"),
+        std::string("run --beams '\x1b[2J'"), "run --columns " + std::string(4000, 'x'),
+        std::string("simulate -o 'x\n.laz' --sweeps 1")}) {
+    const Outcome outcome = voxgemm(arguments);
+    EXPECT_GT(outcome.code, 0) << arguments;
+    ASSERT_THAT(outcome.out, ::testing::StartsWith("voxgemm: ")) << arguments;
+    EXPECT_EQ(outcome.out.find('\n'), outcome.out.size() - 1) << outcome.out;
+    EXPECT_LE(outcome.out.size(), 301U) << outcome.out;  // ASCII here
+    EXPECT_TRUE(std::all_of(outcome.out.begin(), outcome.out.end() - 1, [](char c) {
+      return c >= ' ' && c <= '~';
+    })) << outcome.out;
+  }
+}
+
 TEST(CommandLine, SimulateWritesTheSameBytesForASeed) {
   const TemporaryFolder folder;
   for (const char* name : {"a.bin", "b.bin"}) {

@@ -229,7 +229,7 @@ TEST(OutputFile, FileNamesOfAnyBytesKeepTheFigures) {
     const Outcome outcome =
         voxgemm(command + "--range -10 -10 -5 10 10 3 --points " + name + " --json " + figures.string());
     ASSERT_EQ(outcome.code, 0) << outcome.out;
-    EXPECT_THAT(outcome.out, HasSubstr(name));
+    EXPECT_THAT(outcome.out, HasSubstr("caf\\xE9.bin"));  // as every name that is no UTF-8
     EXPECT_THAT(text_of(figures), HasSubstr("caf\xEF\xBF\xBD.bin\""));
     EXPECT_TRUE(nlohmann::json::accept(text_of(figures)));
   }

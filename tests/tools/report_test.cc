@@ -1,4 +1,5 @@
-// Proves: tables align, numbers are grouped, pictures are valid PNG files with the colours asked for.
+// Proves: messages are one printable line, tables align, numbers are grouped, pictures are valid PNG files
+// with the colours asked for.
 #include <gtest/gtest.h>
 #include <png.h>
 
@@ -7,6 +8,7 @@
 #include "tests/tools/temporary_folder.h"
 #include "tools/io/png.h"
 #include "tools/report/layers.h"
+#include "tools/report/message.h"
 #include "tools/report/picture.h"
 #include "tools/report/table.h"
 #include "voxgemm/error.h"
@@ -28,6 +30,28 @@ TEST(Table, CountsLettersNotBytes) {
   Table table({{"µs"}, {"b"}});
   table.row({"7", "8"});
   EXPECT_EQ(table.text(), "µs  b\n--  -\n 7  8\n");
+}
+
+TEST(Message, IsOnePrintableLine) {
+  EXPECT_EQ(printable("plain: 'x' \\n"), "plain: 'x' \\n");
+  EXPECT_EQ(printable("a\nb\r\tc"), "a\\nb\\r\\tc");
+  EXPECT_EQ(printable(std::string("\0\x1b[31m\x7f", 7)), "\\x00\\x1B[31m\\x7F");
+  EXPECT_EQ(printable("µs 点 \xF0\x9F\x98\x80"), "µs 点 \xF0\x9F\x98\x80");
+  EXPECT_EQ(printable("\xC2\x85|\xE2\x80\xA8|\xE2\x80\xAE"), "\\xC2\\x85|\\xE2\\x80\\xA8|\\xE2\\x80\\xAE");
+  // No UTF-8: Latin-1, a cut character, overlong forms, a surrogate, beyond the last character.
+  for (const char* bytes :
+       {"\xE9", "\xE2\x80", "\xC0\xAF", "\xE0\x80\xAF", "\xED\xA0\x80", "\xF4\x90\x80\x80"}) {
+    const std::string out = printable(bytes);
+    EXPECT_EQ(out.size(), 4 * std::string(bytes).size()) << out;
+    EXPECT_EQ(out.substr(0, 2), "\\x");
+  }
+}
+
+TEST(Message, IsCutInTheMiddle) {
+  EXPECT_EQ(printable(std::string(16, 'a'), 16), std::string(16, 'a'));
+  EXPECT_EQ(printable("abcdefghijklmnopq", 16), "abcdef ... mnopq");
+  EXPECT_EQ(printable("µµµµµµghijkl点点点点点", 16), "µµµµµµ ... 点点点点点");
+  EXPECT_EQ(printable("abcdef\n\n\nghijmnopq", 16), "abcdef ... mnopq");
 }
 
 TEST(Table, GroupsThousands) {

@@ -184,9 +184,6 @@ void print_head(const Arguments& arguments, const Context& context, const InputF
                grouped(frame.counts.not_finite), grouped(frame.counts.point_overflow),
                arguments.work.grid().max_points_per_voxel, grouped(frame.counts.voxel_overflow),
                grouped(arguments.work.grid().max_voxels));
-    if (2 * (frame.counts.out_of_range + frame.counts.not_finite) > frame.counts.points) {
-      fmt::print("         most points are dropped: are --columns, --dtype, --range and --network right?\n");
-    }
   }
   fmt::print("voxels   {} of shape {}, {} channels\n", grouped(frame.frame.num_voxels),
              to_string(arguments.work.spatial_shape()), frame.channels);

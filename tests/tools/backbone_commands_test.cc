@@ -199,6 +199,56 @@ TEST(BackboneCommands, MaxVoxelsHoldsForFramesOfUsers) {
   }
 }
 
+TEST(BackboneCommands, ColumnsThatAreNoneAreRefusedOrWarnedOf) {
+  const TemporaryFolder folder;
+  PointCloud cloud{.columns = "xyzi", .values = {}};
+  for (int i = 0; i < 200; ++i) {
+    for (const float value : {20.0F + 0.25F * static_cast<float>(i), 1.5F, -1.0F, 0.5F})
+      cloud.values.push_back(value);
+  }
+  write_points(folder / "p.bin", cloud, "f32");
+  const std::string points = " --repeat 1 --points " + (folder / "p.bin").string();
+  for (const char* command : {"run", "bench", "inspect"}) {
+    std::string work = std::string(command) + " --points " + (folder / "p.bin").string();
+    const Outcome outcome = voxgemm(work);  // 200 rows of four are 160 rows of five
+    EXPECT_EQ(outcome.code, 1) << outcome.out;
+    EXPECT_THAT(outcome.out, HasSubstr("column 't' holds no ages in seconds")) << work;
+    EXPECT_THAT(outcome.out, HasSubstr("--columns"));
+  }
+  EXPECT_EQ(voxgemm("run --no-sqnr --columns xyzi" + points).out.find("warning"), std::string::npos);
+  const Outcome warned = voxgemm("run --no-sqnr --columns yxiz --network second" + points);
+  EXPECT_EQ(warned.code, 0) << warned.out;
+  EXPECT_THAT(warned.out, HasSubstr("voxgemm: warning: "));
+  EXPECT_THAT(warned.out, HasSubstr("of 200 points are dropped"));
+}
+
+TEST(BackboneCommands, FilesOfUsersAreReadAsTheyAreMeant) {
+  const std::filesystem::path folder = voxgemm::test::test_data() / "trials";
+  if (!std::filesystem::exists(folder)) GTEST_SKIP() << "no trials in the test data (VOXGEMM_TEST_DATA)";
+  const auto run = [&](const std::string& arguments) {
+    return voxgemm("run --repeat 1 --no-sqnr --points " + folder.string() + "/" + arguments);
+  };
+  for (const char* file : {"kitti_xyzi.bin", "xyzi_ring.bin"}) {
+    const Outcome outcome = run(file);
+    EXPECT_EQ(outcome.code, 1) << outcome.out;
+    EXPECT_THAT(outcome.out, HasSubstr("column 't' holds no ages")) << file;
+  }
+  const Outcome kitti = run("kitti_xyzi.bin --columns xyzi");
+  EXPECT_EQ(kitti.code, 0) << kitti.out;
+  EXPECT_THAT(kitti.out, HasSubstr("voxels   1,999 of shape"));
+  for (const char* file : {"xyzi_ring.bin --columns xyzir", "ouster_t_ns.pcd", "rows_plain.pcd",
+                           "fortran_order.npy", "upper_case_fields.pcd", "plus_sign.pcd"}) {
+    const Outcome outcome = run(file);
+    EXPECT_EQ(outcome.code, 0) << outcome.out;
+    EXPECT_THAT(outcome.out, HasSubstr(": 0 out of range")) << file;
+  }
+  for (const char* file : {"rows_extra_value.pcd", "points_less_than_width.pcd", "descr_newline.npy"}) {
+    const Outcome outcome = run(file);
+    EXPECT_EQ(outcome.code, 1) << outcome.out;
+    EXPECT_EQ(std::count(outcome.out.begin(), outcome.out.end(), '\n'), 1) << outcome.out;
+  }
+}
+
 TEST(BackboneCommands, VoxelFilesReplacePoints) {
   const TemporaryFolder folder;
   Array indices;

@@ -271,11 +271,52 @@ TEST(PointsFile, WrongFilesAndOptionsNameTheirFault) {
   EXPECT_EQ(read_points(folder / "wide.npy", {.columns = "xyz____"}).num_points(), 1);
 }
 
+TEST(PointsFile, RowsOfAnotherLengthGetAHint) {
+  const TemporaryFolder folder;
+  const auto fault = [&](std::size_t bytes, const PointsFormat& format) {
+    const auto file = folder.file("a.bin", std::string(bytes, '\0'));
+    return error_of([&] { read_points(file, format); });
+  };
+  EXPECT_THAT(fault(16, {.columns = "xyzit"}), ::testing::EndsWith("; --columns that fit: xyzi"));
+  EXPECT_THAT(fault(48, {.columns = "xyzit"}), ::testing::EndsWith("; --columns that fit: xyzi, xyz"));
+  EXPECT_THAT(fault(20, {.columns = "xyzi"}), ::testing::EndsWith("; --columns that fit: xyzit"));
+  EXPECT_THAT(fault(24, {.columns = "xyzit", .dtype = "f16"}),
+              ::testing::EndsWith("; --columns that fit: xyzi, xyz"));
+  EXPECT_THAT(fault(17, {.columns = "xyzit"}), ::testing::EndsWith("or the file is truncated"));
+}
+
+TEST(PointsFile, ColumnTHoldsAgesOrIsRefused) {
+  PointCloud cloud;  // xyzit
+  cloud.values = {1, 2, 3, 0, -10, 1, 2, 3, 0, 9.5F};
+  const auto fault = [&] { return error_of([&] { check_ages("a.bin", cloud); }); };
+  EXPECT_EQ(fault(), "");
+  for (const float age : {10.5F, -11.0F, 1e8F}) {
+    cloud.values[9] = age;
+    EXPECT_THAT(fault(), HasSubstr("a.bin: column 't' holds no ages in seconds: "));
+    EXPECT_THAT(fault(), HasSubstr("at point 1, limit 10; say with --columns")) << age;
+  }
+  cloud.values[4] = std::numeric_limits<float>::quiet_NaN();  // dropped by the voxeliser
+  cloud.values[9] = 0.5F;
+  EXPECT_EQ(fault(), "");
+  cloud.values[9] = 7.0F;
+  EXPECT_THAT(fault(), HasSubstr("whole numbers up to 7, as of rings"));
+  cloud.values[4] = 0.5F;
+  EXPECT_EQ(fault(), "");
+  cloud.values = {1, 2, 3, 0, 1, 1, 2, 3, 0, 0};  // two sweeps, a second apart
+  EXPECT_EQ(fault(), "");
+  cloud.columns = "xyzir";
+  cloud.values[4] = 31;
+  EXPECT_EQ(fault(), "");
+}
+
 TEST(PointsFile, SelectColumnsReordersAndFillsWithZeros) {
   PointCloud cloud;
   cloud.columns = "zxyt";
   cloud.values = {3, 1, 2, 0.5F};
-  EXPECT_THAT(select_columns(cloud, "xyzit").values, ElementsAre(1, 2, 3, 0, 0.5F));
+  cloud.notes = {"a"};
+  const PointCloud chosen = select_columns(cloud, "xyzit");
+  EXPECT_THAT(chosen.values, ElementsAre(1, 2, 3, 0, 0.5F));
+  EXPECT_THAT(chosen.notes, ElementsAre("a", "i is not there: zeros"));
 }
 
 TEST(PointsFile, RealScansHaveTheStatedNumberOfPoints) {

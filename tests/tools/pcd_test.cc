@@ -3,6 +3,7 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <cmath>
 #include <cstring>
 #include <string>
 #include <vector>
@@ -126,6 +127,72 @@ TEST(PcdFile, TheMostUsualNameGivesTheColumn) {
   const PointCloud cloud = read_pcd(file);
   EXPECT_EQ(cloud.columns, "zxiy");
   EXPECT_THAT(cloud.values, ElementsAre(2, 3, 4, 5));
+}
+
+/// Points at (1, 2, 3) with one more field.
+PointCloud with_field(const std::string& name, const std::string& type_and_size,
+                      const std::vector<std::string>& values, bool ascii = true) {
+  const TemporaryFolder folder;
+  std::string text = "FIELDS x y z " + name + "\nSIZE 4 4 4 " + type_and_size[1] + "\nTYPE F F F " +
+                     type_and_size[0] + "\nCOUNT 1 1 1 1\nWIDTH " + std::to_string(values.size()) +
+                     "\nHEIGHT 1\nDATA " + (ascii ? "ascii\n" : "binary\n");
+  for (const std::string& value : values) {
+    text += ascii ? "1 2 3 " + value + "\n" : raw(1.0F) + raw(2.0F) + raw(3.0F) + value;
+  }
+  return read_pcd(folder.file("f.pcd", text));
+}
+
+TEST(PcdFile, TimesBecomeSeconds) {
+  const auto ages = [](const PointCloud& cloud) {
+    EXPECT_EQ(cloud.columns, "xyzt");
+    EXPECT_EQ(cloud.age_fault, "");
+    EXPECT_EQ(cloud.notes.size(), 1U);
+    std::vector<float> values;
+    for (std::size_t i = 3; i < cloud.values.size(); i += 4) values.push_back(cloud.values[i]);
+    return values;
+  };
+  EXPECT_THAT(ages(with_field("t", "U4", {"0", "50000000"})), ElementsAre(0, 0.05F));
+  EXPECT_THAT(ages(with_field("t", "U4", {raw(std::uint32_t{50000000})}, false)), ElementsAre(0.05F));
+  EXPECT_THAT(ages(with_field("offset_time", "I8", {"-25000000"})), ElementsAre(-0.025F));
+  EXPECT_THAT(ages(with_field("t", "F4", {"0.5"})), ElementsAre(0.5F));
+  EXPECT_THAT(ages(with_field("time", "F8", {"0.25"})), ElementsAre(0.25F));
+  // Absolute (float64 steps by 256 ns there): seconds, microseconds and nanoseconds since 1970, seconds since
+  // the sensor's start.
+  EXPECT_THAT(ages(with_field("timestamp", "F8", {"1700000000.25", "1700000000.5", "nan"})),
+              ElementsAre(0.25F, 0, ::testing::NanSensitiveFloatEq(std::nanf(""))));
+  EXPECT_THAT(ages(with_field("timestamp", "U8", {"1700000000500000", "1700000000250000"})),
+              ElementsAre(0, 0.25F));
+  EXPECT_THAT(ages(with_field("Timestamp", "F8", {"1700000000500000000", "1700000000250000000"})),
+              ElementsAre(0, ::testing::FloatNear(0.25F, 1e-6F)));
+  EXPECT_THAT(ages(with_field("timestamp", "F4", {"1234.5", "1234.25"})), ElementsAre(0, 0.25F));
+}
+
+TEST(PcdFile, TimesOfAnUnknownUnitAreRefusedWhereTheyAreRead) {
+  const auto fault = [](const PointCloud& cloud) {
+    EXPECT_EQ(error_of([&] { check_ages("f", select_columns(cloud, "xyzi")); }), "");
+    return error_of([&] { check_ages("f.pcd", select_columns(cloud, "xyzit")); });
+  };
+  EXPECT_THAT(fault(with_field("time", "U4", {"7"})),
+              HasSubstr("f.pcd: column 't' (field 'time') holds no ages in seconds: the unit of uint32"));
+  EXPECT_THAT(fault(with_field("timestamp", "U4", {"100", "50000000"})), HasSubstr("unit of 50000000"));
+  EXPECT_THAT(fault(with_field("timestamp", "F8", {"1e30"})), HasSubstr("unit of 1e+30"));
+  EXPECT_THAT(fault(with_field("timestamp", "F4", {"1700000000"})), HasSubstr("float32 cannot hold"));
+  EXPECT_THAT(fault(with_field("time", "F8", {"1700000000.5"})), HasSubstr("at point 0, limit 10"));
+  EXPECT_THAT(fault(with_field("t", "U8", {"0", "20000000000"})), HasSubstr("20 at point 1, limit 10"));
+}
+
+TEST(PcdFile, RedIsNoRing) {
+  const TemporaryFolder folder;
+  const auto columns = [&](const std::string& fields) {
+    return read_pcd(folder.file("c.pcd", "FIELDS x y z " + fields +
+                                             "\nSIZE 4 4 4 1 1 1\nTYPE F F F U U U\nCOUNT 1 1 1 1 1 1\n"
+                                             "WIDTH 1\nHEIGHT 1\nDATA ascii\n1 2 3 4 5 6\n"))
+        .columns;
+  };
+  EXPECT_EQ(columns("r g b"), "xyz");
+  EXPECT_EQ(columns("R _ B"), "xyz");
+  EXPECT_EQ(columns("r _ _"), "xyzr");
+  EXPECT_EQ(columns("r g laser"), "xyzr");
 }
 
 TEST(PcdFile, MalformedFilesNameTheirFault) {

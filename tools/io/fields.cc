@@ -4,6 +4,8 @@
 
 #include <algorithm>
 #include <array>
+#include <cmath>
+#include <limits>
 #include <string_view>
 #include <utility>
 
@@ -16,7 +18,7 @@ struct KnownName {
 };
 
 // For each column the most usual name first.
-constexpr std::array<KnownName, 13> kNames{{{"x", 'x'},
+constexpr std::array<KnownName, 14> kNames{{{"x", 'x'},
                                             {"y", 'y'},
                                             {"z", 'z'},
                                             {"intensity", 'i'},
@@ -25,6 +27,7 @@ constexpr std::array<KnownName, 13> kNames{{{"x", 'x'},
                                             {"t", 't'},
                                             {"dt", 't'},
                                             {"time", 't'},
+                                            {"offset_time", 't'},
                                             {"timestamp", 't'},
                                             {"ring", 'r'},
                                             {"r", 'r'},
@@ -37,13 +40,81 @@ char column_of(const PointField& field) {
   return known == kNames.end() ? '_' : known->column;
 }
 
+bool is_whole(Element element) {
+  return element != Element::kF16 && element != Element::kF32 && element != Element::kF64;
+}
+
+struct TimeUnit {
+  std::string_view name;
+  double seconds;
+};
+
+/// Unit of a time whose newest value is `newest`; nothing when it cannot be told.
+std::optional<TimeUnit> unit_of_timestamp(double newest, bool whole) {
+  for (const TimeUnit unit : {TimeUnit{"s", 1.0}, {"ms", 1e-3}, {"us", 1e-6}, {"ns", 1e-9}}) {
+    const double seconds = newest * unit.seconds;
+    if (seconds >= 1e9 && seconds < 3e9) return unit;  // 2001 to 2065
+  }
+  if (!whole && std::abs(newest) < 1e9) return TimeUnit{"s", 1.0};
+  return std::nullopt;
+}
+
+/// One column of the rows of `values`.
+struct ColumnOf {
+  std::vector<double>& values;
+  std::size_t first = 0;
+  std::size_t step = 1;
+
+  template <typename Use>
+  void each(Use use) const {
+    for (std::size_t i = first; i < values.size(); i += step) use(values[i]);
+  }
+};
+
+/// Absolute times -> ages before the newest. Done in float64: float32 keeps times since 1970 to 128 s only.
+void make_relative(const PointField& field, const ColumnOf& times, PointCloud& cloud) {
+  double newest = -std::numeric_limits<double>::infinity();
+  times.each([&](double time) { newest = std::isfinite(time) ? std::max(newest, time) : newest; });
+  if (!std::isfinite(newest)) return;
+  const std::optional<TimeUnit> unit = unit_of_timestamp(newest, is_whole(*field.element));
+  if (!unit) {
+    cloud.age_fault = fmt::format("the unit of {} is not known", newest);
+    return;
+  }
+  if (*field.element == Element::kF32 && newest > 65536.0) {  // steps of 1/128
+    cloud.age_fault = fmt::format("float32 cannot hold {} to a hundredth", newest);
+    return;
+  }
+  times.each([&](double& time) { time = (newest - time) * unit->seconds; });
+  cloud.notes.push_back(
+      fmt::format("t is field '{}' in {}, as age before the newest point", field.name, unit->name));
+}
+
+void make_ages(const PointField& field, const ColumnOf& times, PointCloud& cloud) {
+  cloud.age_field = field.name;
+  const std::string name = lower_case(field.name);
+  if (name == "timestamp") return make_relative(field, times, cloud);
+  const bool whole = is_whole(*field.element);
+  if (whole && name != "t" && name != "offset_time") {
+    cloud.age_fault = fmt::format("the unit of {} is not known", element_name(*field.element));
+    return;
+  }
+  if (whole) times.each([](double& time) { time *= 1e-9; });
+  cloud.notes.push_back(fmt::format("t is field '{}' in {}", field.name, whole ? "ns" : "s"));
+}
+
 }  // namespace
 
 std::vector<std::size_t> column_fields(const std::filesystem::path& file,
                                        std::span<const PointField> fields) {
   std::vector<std::size_t> chosen;
   std::string columns;
+  const bool coloured = std::any_of(fields.begin(), fields.end(), [](const PointField& f) {
+    const std::string name = lower_case(f.name);
+    return name == "g" || name == "b";
+  });
   for (const KnownName& known : kNames) {
+    if (coloured && known.name == "r") continue;
     if (columns.find(known.column) != std::string::npos) continue;
     const auto field = std::find_if(fields.begin(), fields.end(), [&](const PointField& f) {
       return f.element && f.count == 1 && lower_case(f.name) == known.name;
@@ -60,10 +131,14 @@ std::vector<std::size_t> column_fields(const std::filesystem::path& file,
 }
 
 PointCloud cloud_of_fields(std::span<const PointField> fields, std::span<const std::size_t> chosen,
-                           const std::vector<double>& values) {
+                           std::vector<double> values) {
   PointCloud cloud;
   cloud.columns.clear();
-  for (const std::size_t f : chosen) cloud.columns += column_of(fields[f]);
+  for (const std::size_t f : chosen) {
+    const char column = column_of(fields[f]);
+    if (column == 't') make_ages(fields[f], {values, cloud.columns.size(), chosen.size()}, cloud);
+    cloud.columns += column;
+  }
   cloud.values.resize(values.size());
   std::transform(values.begin(), values.end(), cloud.values.begin(),
                  [](double value) { return static_cast<float>(value); });
@@ -83,7 +158,7 @@ PointCloud read_fields(const std::filesystem::path& file, std::span<const PointF
       values.push_back(value_at(points.data + at, *field.element));
     }
   }
-  return cloud_of_fields(fields, chosen, values);
+  return cloud_of_fields(fields, chosen, std::move(values));
 }
 
 }  // namespace voxgemm::tools

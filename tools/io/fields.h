@@ -24,12 +24,17 @@ struct PointField {
 };
 
 /// The fields that become columns, by index, in file order: of those with names for the same letter (any
-/// case) the most usual name. Throws kIo when x, y or z is not there.
+/// case) the most usual name. 'r' beside 'g' or 'b' is red, no ring. Throws kIo when x, y or z is not there.
 std::vector<std::size_t> column_fields(const std::filesystem::path& file, std::span<const PointField> fields);
 
-/// The columns of `values` [n][chosen.size()], as stored.
+/// The columns of `values` [n][chosen.size()], which are as stored. Times become seconds:
+///   t, offset_time   whole numbers are nanoseconds, others seconds
+///   dt, time         seconds; the unit of whole numbers is not known
+///   timestamp        since 1970 in s, ms, us or ns (which, the newest tells: 1e9 to 3e9 times the unit), or
+///                    float below 1e9 in seconds; age before the newest
+/// What cannot be told is PointCloud::age_fault.
 PointCloud cloud_of_fields(std::span<const PointField> fields, std::span<const std::size_t> chosen,
-                           const std::vector<double>& values);
+                           std::vector<double> values);
 
 /// Where the values of `num_points` little-endian points lie: a point after the other, `point_bytes` apart,
 /// or all values of a field before the next field's.

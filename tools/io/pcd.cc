@@ -215,7 +215,7 @@ PointCloud read_ascii(const std::filesystem::path& file, const Header& header, s
   if (row < header.points) {
     fail_io(file, fmt::format("truncated: {} rows for {} points", row, header.points));
   }
-  return cloud_of_fields(header.fields, chosen, values);
+  return cloud_of_fields(header.fields, chosen, std::move(values));
 }
 
 /// Zero bytes may follow the points: older writers fill pages with them.

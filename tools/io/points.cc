@@ -3,12 +3,14 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <cmath>
 #include <cstring>
 #include <utility>
 
 #include "tools/io/fields.h"
 #include "tools/io/output.h"
 #include "tools/usage_error.h"
+#include "voxgemm/error.h"
 #include "voxgemm/types.h"
 
 namespace voxgemm::tools {
@@ -27,6 +29,17 @@ std::string default_columns(const std::filesystem::path& file, std::int64_t coun
   }
 }
 
+/// Hint at the usual columns whose rows fill `bytes` exactly; empty when none do.
+std::string fitting_columns(std::size_t bytes, std::size_t item) {
+  std::string hint;
+  for (const std::string_view columns : {"xyzi", "xyzit", "xyz"}) {
+    if (bytes % (item * columns.size()) != 0) continue;
+    hint += hint.empty() ? "; --columns that fit: " : ", ";
+    hint += columns;
+  }
+  return hint;
+}
+
 PointCloud read_bin(const std::filesystem::path& file, const PointsFormat& format) {
   PointCloud cloud;
   if (!format.columns.empty()) cloud.columns = format.columns;
@@ -36,8 +49,9 @@ PointCloud read_bin(const std::filesystem::path& file, const PointsFormat& forma
   if (bytes.size() % row != 0) {
     fail_io(file,
             fmt::format("{} bytes are no whole number of {}-byte rows ({} columns '{}' of {}): give the "
-                        "right --columns and --dtype, or the file is truncated",
-                        bytes.size(), row, cloud.columns.size(), cloud.columns, format.dtype));
+                        "right --columns and --dtype, or the file is truncated{}",
+                        bytes.size(), row, cloud.columns.size(), cloud.columns, format.dtype,
+                        fitting_columns(bytes.size(), item)));
   }
   cloud.values.resize(bytes.size() / item);
   if (item == 4) {
@@ -108,6 +122,33 @@ void check_columns(std::string_view columns) {
   }
 }
 
+void check_ages(std::string_view source, const PointCloud& cloud) {
+  constexpr float kLimit = 10.0F;  // seconds; sweeps of half a second or so are accumulated
+  const std::size_t at = cloud.columns.find('t');
+  if (at == std::string::npos) return;
+  const auto fail = [&](const std::string& reason) {
+    const bool named = !cloud.age_field.empty();
+    throw Error(
+        ErrorCode::kInvalidArgument,
+        fmt::format("{}: column 't'{} holds no ages in seconds: {}{}", source,
+                    named ? fmt::format(" (field '{}')", cloud.age_field) : "", reason,
+                    named ? "" : "; say with --columns what the columns are, e.g. xyzi, xyzir, xyzi_"));
+  };
+  if (!cloud.age_fault.empty()) fail(cloud.age_fault);
+  float highest = 0.0F;
+  bool whole = true;
+  for (std::size_t i = at; i < cloud.values.size(); i += cloud.columns.size()) {
+    const float age = cloud.values[i];
+    if (!std::isfinite(age)) continue;
+    if (std::abs(age) > kLimit) {
+      fail(fmt::format("{} at point {}, limit {}", age, i / cloud.columns.size(), kLimit));
+    }
+    highest = std::max(highest, std::abs(age));
+    whole = whole && age == std::floor(age);
+  }
+  if (whole && highest > 1.0F) fail(fmt::format("whole numbers up to {}, as of rings", highest));
+}
+
 PointCloud read_points(const std::filesystem::path& file, const PointsFormat& format) {
   if (!format.columns.empty()) check_columns(format.columns);
   if (format.dtype != "f32" && format.dtype != "f16") {
@@ -149,11 +190,17 @@ void write_points(const std::filesystem::path& file, const PointCloud& cloud, st
 PointCloud select_columns(const PointCloud& cloud, std::string_view columns) {
   PointCloud out;
   out.columns = columns;
+  out.age_field = cloud.age_field;
+  out.age_fault = cloud.age_fault;
+  out.notes = cloud.notes;
   const auto n = static_cast<std::size_t>(cloud.num_points());
   out.values.assign(n * columns.size(), 0.0F);
   for (std::size_t c = 0; c < columns.size(); ++c) {
     const std::size_t from = cloud.columns.find(columns[c]);
-    if (from == std::string::npos) continue;
+    if (from == std::string::npos) {
+      out.notes.push_back(fmt::format("{} is not there: zeros", columns[c]));
+      continue;
+    }
     for (std::size_t i = 0; i < n; ++i) {
       out.values[i * columns.size() + c] = cloud.values[i * cloud.columns.size() + from];
     }

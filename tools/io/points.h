@@ -16,6 +16,9 @@ namespace voxgemm::tools {
 struct PointCloud {
   std::string columns = "xyzit";
   std::vector<float> values;  ///< [num_points][columns.size()]
+  std::string age_field;      ///< name of column t in the file, where it has one
+  std::string age_fault;      ///< why column t holds no seconds, see check_ages(); empty: nothing is known
+  std::vector<std::string> notes;  ///< what reading assumed, a phrase each
 
   [[nodiscard]] std::int64_t num_points() const {
     return columns.empty() ? 0 : static_cast<std::int64_t>(values.size() / columns.size());
@@ -31,7 +34,7 @@ struct PointsFormat {
 /// Reads by extension. Throws kIo, kNotFound, kInvalidArgument (column letters, dtype). Points that are
 /// not finite are kept: the voxeliser drops and counts them.
 PointCloud read_points(const std::filesystem::path& file, const PointsFormat& format);
-/// ASCII, binary and binary_compressed .pcd: fields x, y, z, intensity, time; others are skipped.
+/// ASCII, binary and binary_compressed .pcd: fields x, y, z, intensity, time, ring; others are skipped.
 PointCloud read_pcd(const std::filesystem::path& file);
 
 /// Throws UsageError naming the option unless write_points() knows the extension.
@@ -39,8 +42,13 @@ void check_points_output(std::string_view option, const std::filesystem::path& f
 /// Writes .bin or .npy, little-endian, by extension, in `dtype` "f32" or "f16". Throws kIo.
 void write_points(const std::filesystem::path& file, const PointCloud& cloud, std::string_view dtype);
 
-/// Columns in the order asked for; a column that the cloud lacks is filled with zeros.
+/// Columns in the order asked for; a column that the cloud lacks is filled with zeros, and noted.
 PointCloud select_columns(const PointCloud& cloud, std::string_view columns);
+
+/// Throws kInvalidArgument, naming column t, unless it can hold the ages of accumulated sweeps: seconds
+/// within 10 either way, and no whole numbers beyond 1 alone (rings). Taken for ages, rings, nanoseconds or
+/// times of day would also take the whole int8 range of the input. Values that are not finite are passed.
+void check_ages(std::string_view source, const PointCloud& cloud);
 
 /// Throws kInvalidArgument unless x, y and z occur and no letter but '_' occurs twice.
 void check_columns(std::string_view columns);

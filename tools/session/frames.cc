@@ -8,6 +8,7 @@
 #include <cstring>
 #include <limits>
 
+#include "tools/report/message.h"
 #include "tools/report/progress.h"
 #include "tools/report/table.h"
 #include "voxgemm/error.h"
@@ -71,6 +72,15 @@ void normalize_intensity(PointCloud& cloud) {
   for (std::size_t i = at; i < cloud.values.size(); i += cloud.columns.size()) cloud.values[i] /= 255.0F;
 }
 
+/// Rows read with the wrong columns give points all over space.
+void warn_of_dropped_points(const WorkOptions& options, const InputFrame& frame) {
+  const std::int64_t dropped = frame.counts.out_of_range + frame.counts.not_finite;
+  if (options.points.empty() || 2 * dropped <= frame.counts.points) return;
+  print_message(fmt::format(
+      "warning: {}: {} of {} points are dropped; are --columns, --dtype, --range and --network right?",
+      frame.source, grouped(dropped), grouped(frame.counts.points)));
+}
+
 }  // namespace
 
 PointsView InputFrame::points() const {
@@ -104,11 +114,14 @@ InputFrame load_frame(Context& context, const WorkOptions& options) {
                     options.simulate.sweeps, options.simulate.sweeps == 1 ? "" : "s", options.simulate.seed);
   } else {
     PointsFormat format{options.columns, options.dtype};
-    if (format.columns.empty() && lower_case(options.points).ends_with(".bin")) format.columns = kind.columns;
+    const bool assumed = format.columns.empty() && lower_case(options.points).ends_with(".bin");
+    if (assumed) format.columns = kind.columns;
     frame.cloud = read_points(options.points, format);
+    if (assumed) frame.cloud.notes.push_back(fmt::format("columns are {}, as the network's", kind.columns));
     frame.source = options.points;
   }
   frame.cloud = select_columns(frame.cloud, kind.columns);
+  check_ages(frame.source, frame.cloud);
   normalize_intensity(frame.cloud);
   voxelize_frame(context, options, frame);
   if (frame.counts.points == 0) {
@@ -120,6 +133,7 @@ InputFrame load_frame(Context& context, const WorkOptions& options) {
                             frame.source, grouped(frame.counts.points), grouped(frame.counts.not_finite),
                             grouped(frame.counts.out_of_range)));
   }
+  warn_of_dropped_points(options, frame);
   return frame;
 }
 

@@ -15,11 +15,16 @@ function(expect tree code_wanted text)
   endif()
 endfunction()
 
-# fault(<file> <content> <message>): a tree of one good file and this one.
+# fault(<file> <content> <message> [<file> <content>]...): a tree of one good file and these.
 function(fault file content text)
   file(REMOVE_RECURSE ${WORK})
   file(WRITE ${WORK}/src/core/good.cc "#include \"voxgemm/types.h\"\n")
   file(WRITE ${WORK}/${file} "${content}\n")
+  set(more ${ARGN})
+  while(more)
+    list(POP_FRONT more file content)
+    file(WRITE ${WORK}/${file} "${content}\n")
+  endwhile()
   expect(${WORK} 1 "${text}")
 endfunction()
 
@@ -36,9 +41,15 @@ fault(kernels/pairs/a.cc "#include \"kernels/voxelize/voxelize.h\"" "kernel room
 foreach(isa avx2 avx512 avx512_f32 avx512vnni amx)  # as kernels/CMakeLists.txt gives flags by name
   fault(kernels/pairs/${isa}.cc "#include <vector>" "an ISA file may not include <vector>")
 endforeach()
+fault(kernels/pairs/avx2.cc "#include \"kernels/pairs/pairs.h\"" "an ISA file reaches <memory> through include/voxgemm/heavy.h"
+  kernels/pairs/pairs.h "#include \"voxgemm/heavy.h\"" include/voxgemm/heavy.h "#include <memory>")
 fault(tools/a.cc "#include \"kernels/kernel.h\"" "tools see the public headers only")
 fault(tools/a.cc "#include \"core/context_impl.h\"" "tools see the public headers only")
 fault(include/voxgemm/a.h "#include <fmt/format.h>" "public headers include the standard library")
+fault(src/graph/a.cc "#include \"voxgemm/engine.h\"" "graph may not include voxgemm/engine.h: engine comes after it")
+fault(src/engine/a.cc "#include \"calibration/frame_runner.h\"" "calibration comes after it")
+fault(include/voxgemm/wild.h "#include <vector>" "no room has this header")
+fault(include/voxgemm/network.h "#include \"voxgemm/engine.h\"" "belongs to engine, which comes after graph")
 fault(tests/a.cc "int x;\t// tab" "a tab character")
 set(mark TO)
 fault(tests/a.cc "// ${mark}DO: later" "unfinished")

@@ -19,6 +19,7 @@
 #include "tools/session/memory.h"
 #include "tools/session/options.h"
 #include "tools/session/session.h"
+#include "voxgemm/profile.h"
 
 namespace voxgemm::tools {
 namespace {
@@ -50,17 +51,14 @@ struct Contestant {
 /// One frame. A graph tells the voxeliser's time only in a replay of its own.
 void time_frame(Contestant& contestant, const InputFrame& frame, bool keep) {
   FrameTimes times = contestant.session->run(frame);
-  if (std::isnan(times.voxelize)) times.voxelize = contestant.session->run_parts(frame, {}).voxelize;
+  if (std::isnan(times.voxelize)) times.voxelize = contestant.session->run_parts(frame).voxelize;
   if (!keep) return;
   contestant.line.frame.push_back(times.frame);
   contestant.line.voxelize.push_back(times.voxelize);
 }
 
 /// Outputs of the last run are only worth their time when the device has nothing to complain of.
-void check_device(Contestant& contestant) {
-  std::vector<StepProfile> counts(contestant.session->engine().steps().size());
-  contestant.session->read_counts(counts);
-}
+void check_device(Contestant& contestant) { (void)contestant.session->profile(); }
 
 std::vector<std::int32_t> thread_counts(const Arguments& arguments) {
   if (!arguments.threads.empty()) return arguments.threads;
@@ -100,7 +98,7 @@ std::vector<Contestant> build_contestants(const Arguments& arguments, const Prep
   for (Contestant& c : contestants) {  // contexts have their final addresses now
     WorkOptions work = arguments.work;
     work.precision = c.line.precision;
-    c.session = std::make_unique<Session>(c.context, prepared, work, work.engine_precision(), false);
+    c.session = std::make_unique<Session>(c.context, prepared, work, work.engine_precision());
   }
   return contestants;
 }

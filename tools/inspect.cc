@@ -14,6 +14,7 @@
 #include "tools/session/options.h"
 #include "tools/session/session.h"
 #include "tools/session/stages.h"
+#include "voxgemm/engine.h"
 #include "voxgemm/error.h"
 #include "voxgemm/implicit_gemm.h"
 

@@ -20,6 +20,9 @@
 #include "tools/session/memory.h"
 #include "tools/session/options.h"
 #include "tools/session/session.h"
+#include "voxgemm/calibration.h"
+#include "voxgemm/engine.h"
+#include "voxgemm/profile.h"
 
 namespace voxgemm::tools {
 namespace {
@@ -50,7 +53,7 @@ struct Samples {
   std::vector<std::vector<double>> steps;
   std::vector<double> voxelize;
   std::vector<double> frame;
-  std::vector<StepProfile> last;
+  std::vector<StepProfile> last;  ///< rows and pairs
 };
 
 /// On CUDA frames are timed once more in a second round: the first one's events keep the steps apart.
@@ -58,17 +61,16 @@ Samples measure(Session& session, const InputFrame& frame, int repeat, bool cuda
   Samples samples;
   const std::size_t count = session.engine().steps().size();
   samples.steps.resize(count);
-  samples.last.resize(count);
   ProgressBar bar("measuring");
   for (int i = -kWarmUps; i < repeat; ++i) {
-    const FrameTimes times = session.run_parts(frame, samples.last);
+    const FrameTimes times = session.run_parts(frame);
     bar.update(static_cast<double>(i + kWarmUps + 1) / (repeat + kWarmUps));
     if (i < 0) continue;
-    for (std::size_t s = 0; s < count; ++s) samples.steps[s].push_back(samples.last[s].microseconds);
+    for (std::size_t s = 0; s < count; ++s) samples.steps[s].push_back(session.step_microseconds(s));
     samples.voxelize.push_back(times.voxelize);
     samples.frame.push_back(times.frame);
   }
-  session.read_counts(samples.last);
+  samples.last = session.profile();
   if (!cuda) return samples;
   samples.frame.clear();
   for (int i = -kWarmUps; i < repeat; ++i) {
@@ -216,7 +218,7 @@ void run_run(const Arguments& given) {
   if (int8 && arguments.sqnr)
     sqnr = compare_precisions(plain, prepared.network, prepared.scales, frame.frame);
 
-  Session session(context, prepared, work, work.engine_precision(), true);
+  Session session(context, prepared, work, work.engine_precision());
   const Samples samples = measure(session, frame, arguments.repeat, cuda);
   Findings found;
   found.rows = make_rows(session.engine(), samples, sqnr);

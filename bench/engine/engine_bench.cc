@@ -17,7 +17,11 @@
 #include "bench/support/peak.h"
 #include "tests/support/scenes.h"
 #include "tests/support/test_data.h"
+#include "voxgemm/backbones.h"
+#include "voxgemm/calibration.h"
+#include "voxgemm/engine.h"
 #include "voxgemm/network.h"
+#include "voxgemm/profile.h"
 
 namespace voxgemm {
 namespace {
@@ -53,13 +57,13 @@ struct Variant {
       : label(label_), context({.threads = threads}) {
     EngineOptions options;
     options.precision = precision;
-    options.profile = true;
     engine = std::make_unique<Engine>(Engine::build(context, net, scales, options));
     workspace = Buffer(context, engine->workspace_bytes());
     const OutputInfo& info = engine->outputs()[0];
     output.resize(
         static_cast<std::size_t>(dense_elements(info.spatial_shape, info.batch_size, info.channels)));
     profile.resize(engine->steps().size());
+    timer = std::make_unique<StepTimer>(context, profile.size());
     check(engine->prepare(context, {workspace.data(), workspace.bytes()}), "prepare");
   }
 
@@ -67,11 +71,12 @@ struct Variant {
     const OutputBinding binding{output.data()};
     const double cpu_start = bench::thread_seconds();
     const auto start = std::chrono::steady_clock::now();
-    check(engine->enqueue(context, input, {&binding, 1}, {workspace.data(), workspace.bytes()}, profile),
-          label);
+    const Workspace memory{workspace.data(), workspace.bytes()};
+    check(engine->enqueue(context, input, {&binding, 1}, memory, timer.get()), label);
     const std::chrono::duration<double, std::milli> time = std::chrono::steady_clock::now() - start;
     total.push_back(time.count());
     cpu.push_back((bench::thread_seconds() - cpu_start) * 1e3);
+    engine->collect_profile(context, memory, timer.get(), profile);
     double in_pairs = 0.0;
     double in_gemm = 0.0;
     macs = 0.0;
@@ -105,6 +110,7 @@ struct Variant {
   std::unique_ptr<Engine> engine;
   Buffer workspace;
   std::vector<float> output;
+  std::unique_ptr<StepTimer> timer;
   std::vector<StepProfile> profile;
   std::vector<double> total;
   std::vector<double> cpu;

@@ -15,7 +15,11 @@
 #include <vector>
 
 #include "tests/support/test_data.h"
+#include "voxgemm/backbones.h"
+#include "voxgemm/calibration.h"
+#include "voxgemm/engine.h"
 #include "voxgemm/network.h"
+#include "voxgemm/profile.h"
 
 namespace voxgemm {
 namespace {
@@ -23,7 +27,7 @@ namespace {
 constexpr int kReplays = 500;
 
 /// Events around every step.
-class EventClock final : public StepObserver {
+class EventClock final : public StepListener {
  public:
   explicit EventClock(std::size_t steps) : events_(2 * steps) {
     for (cudaEvent_t& e : events_) cudaEventCreate(&e);
@@ -34,7 +38,9 @@ class EventClock final : public StepObserver {
   EventClock(const EventClock&) = delete;
   EventClock& operator=(const EventClock&) = delete;
   void step_begin(Context& context, std::int32_t step) noexcept override { record(context, 2 * step); }
-  void step_end(Context& context, std::int32_t step) noexcept override { record(context, 2 * step + 1); }
+  void step_end(Context& context, std::int32_t step, std::int64_t) noexcept override {
+    record(context, 2 * step + 1);
+  }
   [[nodiscard]] double microseconds(std::size_t step) const {
     float ms = 0;
     cudaEventElapsedTime(&ms, events_[2 * step], events_[2 * step + 1]);
@@ -123,7 +129,7 @@ void print_parts(Context& context, const Engine& engine, const Frames& f) {
   EventClock clock(engine.steps().size());
   std::vector<std::vector<double>> times(engine.steps().size());
   for (int r = 0; r < kRuns; ++r) {
-    check(engine.enqueue(context, f.view, {&f.binding, 1}, f.memory(), {}, &clock), "enqueue");
+    check(engine.enqueue(context, f.view, {&f.binding, 1}, f.memory(), &clock), "enqueue");
     check(context.synchronize(), "run");
     for (std::size_t s = 0; s < times.size(); ++s) times[s].push_back(clock.microseconds(s));
   }

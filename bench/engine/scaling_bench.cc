@@ -16,7 +16,11 @@
 #include <vector>
 
 #include "tests/support/scenes.h"
+#include "voxgemm/backbones.h"
+#include "voxgemm/calibration.h"
+#include "voxgemm/engine.h"
 #include "voxgemm/network.h"
+#include "voxgemm/profile.h"
 
 namespace voxgemm {
 namespace {
@@ -57,6 +61,7 @@ struct Size {
   std::unique_ptr<Engine> engine;
   Buffer workspace;
   std::vector<float> output;
+  std::unique_ptr<StepTimer> timer;
   std::vector<StepProfile> profile;
   std::vector<double> total, pairs, gemm;  // ms, one a repeat
   double macs = 0.0;
@@ -73,13 +78,12 @@ void build(Context& context, Size& size, const ScaleTable& scales, const Capacit
   CapacityTable rows = tile_rows;
   for (auto& [layer, count] : rows.rows) count = static_cast<std::int32_t>(count * 1.1) * copies;
   net.set_capacities(rows);
-  EngineOptions options;
-  options.profile = true;
-  size.engine = std::make_unique<Engine>(Engine::build(context, net, scales, options));
+  size.engine = std::make_unique<Engine>(Engine::build(context, net, scales));
   size.workspace = Buffer(context, size.engine->workspace_bytes());
   const OutputInfo& out = size.engine->outputs()[0];
   size.output.resize(static_cast<std::size_t>(out.capacity) * static_cast<std::size_t>(out.channels));
   size.profile.resize(size.engine->steps().size());
+  size.timer = std::make_unique<StepTimer>(context, size.profile.size());
   check(size.engine->prepare(context, {size.workspace.data(), size.workspace.bytes()}), "prepare");
 }
 
@@ -91,11 +95,11 @@ void run(Context& context, Size& size, bool keep) {
   view.num_voxels = view.capacity = size.frame.num_voxels;
   const OutputBinding binding{size.output.data()};
   const auto start = std::chrono::steady_clock::now();
-  check(size.engine->enqueue(context, view, {&binding, 1}, {size.workspace.data(), size.workspace.bytes()},
-                             size.profile),
-        "enqueue");
+  const Workspace workspace{size.workspace.data(), size.workspace.bytes()};
+  check(size.engine->enqueue(context, view, {&binding, 1}, workspace, size.timer.get()), "enqueue");
   const std::chrono::duration<double, std::milli> time = std::chrono::steady_clock::now() - start;
   if (!keep) return;
+  size.engine->collect_profile(context, workspace, size.timer.get(), size.profile);
   double pairs = 0.0;
   double gemm = 0.0;
   size.macs = 0.0;

@@ -23,6 +23,12 @@ class VOXGEMM_API Allocator {
   virtual void deallocate(Device device, void* pointer, std::size_t bytes) noexcept = 0;
 };
 
+/// Why one row of the kernel table was not chosen.
+struct RefusedKernel {
+  std::string name;
+  std::string reason;
+};
+
 /// Limits the choice among kernel rows. Results never depend on it: all rows agree bit for bit.
 struct KernelPolicy {
   std::string force;         ///< row name, e.g. "avx2_4x16x2"; planning throws if it cannot run

@@ -30,12 +30,6 @@ struct ImplicitGemmDesc {
   std::int32_t max_rows = 0;        ///< largest n_in and n_out that run() will see; 0 = no bound known
 };
 
-/// Why one row of the kernel table was not chosen.
-struct RefusedKernel {
-  std::string name;
-  std::string reason;
-};
-
 /// Plan of one layer. Construction validates, chooses a row, packs the weights and may throw; run() is
 /// noexcept, allocates nothing and reads the plan only (threads may share it, each with its own context and
 /// workspace). Scales are those of the epilogue: FeatureView::scale is not read.

@@ -85,8 +85,8 @@ class VOXGEMM_API Voxelizer {
   /// indices [batch*max_voxels][4]; features [batch*max_voxels][columns] float32, row stride `stride`.
   /// num_voxels: one int32 on the context's device. counts: batch_size entries on the context's device,
   /// may be null. Clouds and extras lie on the context's device too. Status: kShape (too many clouds or
-  /// points, wrong columns), kDType, kInvalidArgument (null pointer, negative count, small extras),
-  /// kCapacity (small workspace).
+  /// points, wrong columns), kDType, kInvalidArgument (null pointer, negative count, small extras or
+  /// workspace).
   Status run(Context& context, std::span<const PointsView> clouds, std::int32_t* indices, float* features,
              std::int64_t stride, std::int32_t* num_voxels, VoxelizeCounts* counts, Workspace workspace,
              const VoxelizeExtras& extras = {}) const noexcept;

@@ -11,7 +11,7 @@
 
 #include "kernels/kernel.h"
 #include "voxgemm/epilogue.h"
-#include "voxgemm/indice_pairs.h"
+#include "voxgemm/pair_views.h"
 #include "voxgemm/types.h"
 
 namespace voxgemm {
@@ -68,7 +68,7 @@ struct ImplicitGemmKernel {
   std::int32_t in_multiple = 1;      // c_in padded up to this must be readable in every row (any content)
   std::int32_t stride_multiple = 1;  // and in_stride must be a multiple of this
   bool needs_row_sums = false;
-  bool (*reads_blocks)(const ImplicitGemmProblem&) = nullptr;  // also kBlockPairs, when they are there
+  bool (*reads_blocks)(const ImplicitGemmProblem&) = nullptr;    // also kBlockPairs, when they are there
   const char* (*rejects)(const ImplicitGemmProblem&) = nullptr;  // nullptr, or why
   std::size_t (*packed_bytes)(const ImplicitGemmProblem&) = nullptr;
   // KRSC weights of in_dtype (int8, or float32 for float problems) -> this row's layout, host memory.

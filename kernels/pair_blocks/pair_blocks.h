@@ -11,7 +11,7 @@
 
 #include "kernels/kernel.h"
 #include "kernels/pattern_key.h"
-#include "voxgemm/indice_pairs.h"
+#include "voxgemm/pair_views.h"
 #include "voxgemm/types.h"
 
 namespace voxgemm {

@@ -14,7 +14,7 @@
 #include <string_view>
 
 #include "kernels/kernel.h"
-#include "voxgemm/indice_pairs.h"
+#include "voxgemm/pair_views.h"
 #include "voxgemm/types.h"
 
 namespace voxgemm {

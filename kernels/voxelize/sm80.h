@@ -10,6 +10,7 @@
 
 #include "kernels/kernel.h"
 #include "kernels/voxelize/voxelize.h"
+#include "voxgemm/voxelize.h"
 
 namespace voxgemm::device {
 

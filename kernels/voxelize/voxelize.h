@@ -15,7 +15,6 @@
 
 #include "kernels/kernel.h"
 #include "voxgemm/types.h"
-#include "voxgemm/voxelize.h"
 
 namespace voxgemm {
 

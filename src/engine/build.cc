@@ -5,6 +5,7 @@
 
 #include "engine/engine_impl.h"
 #include "engine/lowering.h"
+#include "voxgemm/engine.h"
 
 namespace voxgemm {
 namespace {

@@ -5,6 +5,8 @@
 #include <variant>
 
 #include "engine/engine_impl.h"
+#include "voxgemm/engine.h"
+#include "voxgemm/profile.h"
 
 namespace voxgemm {
 

@@ -8,8 +8,8 @@
 #include <vector>
 
 #include "pairs/pair_network.h"
+#include "voxgemm/engine.h"
 #include "voxgemm/implicit_gemm.h"
-#include "voxgemm/network.h"
 
 namespace voxgemm {
 

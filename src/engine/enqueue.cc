@@ -3,16 +3,16 @@
 #include <array>
 #include <cstring>
 
+#include "core/checks.h"
 #include "core/context_impl.h"
 #include "core/cuda_device.h"
 #include "core/extents.h"
 #include "core/nvtx.h"
-#include "core/operand_names.h"
 #include "core/parallel.h"
-#include "engine/count_step.h"
 #include "engine/engine_impl.h"
-#include "engine/step_clock.h"
 #include "ops/row_map.h"
+#include "voxgemm/engine.h"
+#include "voxgemm/profile.h"
 
 namespace voxgemm {
 namespace {
@@ -167,13 +167,6 @@ class StepRunner : public FrameViews {
     return convert(context_, from, {to.indices, DType::kInt32, real.n, columns, columns}, real.device);
   }
 
-  /// Real sizes of a level and of a map, for the profile (CPU).
-  [[nodiscard]] std::int32_t level_rows(std::int32_t level) const noexcept { return rows(level).n; }
-  [[nodiscard]] MapCounts map_counts(std::int32_t map) const noexcept {
-    const IndicePairsView view = engine_.pairs.map_view(map, pairs_);
-    return {view.n_in, view.num_out, engine_.pairs.num_pairs(map, pairs_)};
-  }
-
  private:
   Context& context_;
   std::int64_t* issued_macs_;  ///< of the steps run, or null
@@ -181,7 +174,6 @@ class StepRunner : public FrameViews {
 
 constexpr const char* kUnprepared =
     "the workspace was not prepared for this engine, or was used otherwise since (see prepare())";
-constexpr const char* kWorkspaceBytes = "bytes of workspace";
 
 Status failed(ErrorCode code, const char* what, std::int64_t value = 0, std::int64_t limit = 0) noexcept {
   return {.code = code, .value = value, .limit = limit, .what = what};
@@ -236,18 +228,14 @@ Status check_workspace(const Engine::Impl& engine, const Context& context, Works
     return failed(ErrorCode::kDevice, "the context is of another device than the engine");
   }
   const std::size_t need = engine.pairs_bytes + engine.arena_bytes;
-  if (workspace.size() < need) {
-    return failed(ErrorCode::kInvalidArgument, kWorkspaceBytes, static_cast<std::int64_t>(workspace.size()),
-                  static_cast<std::int64_t>(need));
-  }
+  if (const Status s = check_workspace_bytes(workspace, need); !s.ok()) return s;
   if (reinterpret_cast<std::uintptr_t>(workspace.data()) % 256 != 0) {
     return failed(ErrorCode::kInvalidArgument, "the workspace is not 256-byte aligned");
   }
   return {};
 }
 
-Status check_call(const Engine::Impl& engine, std::span<const OutputBinding> outputs,
-                  std::size_t profiles) noexcept {
+Status check_outputs(const Engine::Impl& engine, std::span<const OutputBinding> outputs) noexcept {
   if (outputs.size() != engine.outputs.size()) {
     return failed(ErrorCode::kShape, "number of outputs", static_cast<std::int64_t>(outputs.size()),
                   static_cast<std::int64_t>(engine.outputs.size()));
@@ -256,10 +244,6 @@ Status check_call(const Engine::Impl& engine, std::span<const OutputBinding> out
     if (outputs[i].features != nullptr) continue;
     return failed(ErrorCode::kInvalidArgument, "features of an output are null: its number",
                   static_cast<std::int64_t>(i), static_cast<std::int64_t>(outputs.size()));
-  }
-  if (profiles != 0 && profiles < engine.steps.size()) {
-    return failed(ErrorCode::kShape, "entries of the profile", static_cast<std::int64_t>(profiles),
-                  static_cast<std::int64_t>(engine.steps.size()));
   }
   return {};
 }
@@ -293,23 +277,15 @@ namespace {
 
 /// All steps of a frame. A frame whose sites overflow is finished.
 Status run_steps(const Engine::Impl& engine, Context& context, const StepRunner& frame,
-                 std::int64_t* issued_macs, std::span<StepProfile> profile, StepObserver* observer) noexcept {
+                 std::int64_t& issued_macs, StepListener* listener) noexcept {
   Status overflow;
-  StepClock clock;
   for (std::size_t i = 0; i < engine.steps.size(); ++i) {
     const auto step = static_cast<std::int32_t>(i);
     const nvtx::Range range(engine.infos[i].name.c_str());
-    if (observer != nullptr) observer->step_begin(context, step);
-    if (!profile.empty()) {
-      *issued_macs = 0;
-      clock.start();
-    }
+    issued_macs = 0;
+    if (listener != nullptr) listener->step_begin(context, step);
     Status status = std::visit(frame, engine.steps[i]);
-    if (!profile.empty()) {
-      profile[i] = {.microseconds = clock.lap(), .issued_macs = *issued_macs};
-      count_step(engine, i, frame, profile[i]);
-    }
-    if (observer != nullptr) observer->step_end(context, step);
+    if (listener != nullptr) listener->step_end(context, step, issued_macs);
     if (status.ok()) continue;
     if (i == 0) {
       status = at_step(engine, status);
@@ -326,19 +302,18 @@ Status run_steps(const Engine::Impl& engine, Context& context, const StepRunner&
 
 Status Engine::enqueue(Context& context, const SparseTensorView& input,
                        std::span<const OutputBinding> outputs, Workspace workspace,
-                       std::span<StepProfile> profile, StepObserver* observer) const noexcept {
+                       StepListener* listener) const noexcept {
   const Impl& engine = *impl_;
   const CurrentDevice current(context);
   if (const Status s = check_workspace(engine, context, workspace); !s.ok()) return s;
   if (!engine.pairs.is_prepared(workspace)) return failed(ErrorCode::kInvalidArgument, kUnprepared);
-  if (const Status s = check_call(engine, outputs, profile.size()); !s.ok()) return s;
+  if (const Status s = check_outputs(engine, outputs); !s.ok()) return s;
   if (const Status s = check_input(engine, input); !s.ok()) return s;
-  const bool timed = engine.options.profile && engine.device.kind == DeviceKind::kCpu;
-  if (!timed) profile = {};
   std::int64_t issued_macs = 0;
-  const StepRunner frame(engine, context, input, outputs, workspace, timed ? &issued_macs : nullptr);
+  const StepRunner frame(engine, context, input, outputs, workspace,
+                         listener != nullptr ? &issued_macs : nullptr);
   Status status;
-  with_threads(context, [&] { status = run_steps(engine, context, frame, &issued_macs, profile, observer); });
+  with_threads(context, [&] { status = run_steps(engine, context, frame, issued_macs, listener); });
   return status;
 }
 

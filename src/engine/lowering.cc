@@ -5,6 +5,7 @@
 #include <algorithm>
 
 #include "gemm/tile_rows.h"
+#include "voxgemm/engine.h"
 #include "voxgemm/quantize.h"
 
 namespace voxgemm {

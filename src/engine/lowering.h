@@ -8,6 +8,7 @@
 #include "engine/engine_impl.h"
 #include "engine/memory_plan.h"
 #include "graph/nodes.h"
+#include "voxgemm/engine.h"
 
 namespace voxgemm {
 

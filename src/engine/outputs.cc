@@ -7,6 +7,7 @@
 #include <utility>
 
 #include "engine/lowering.h"
+#include "voxgemm/engine.h"
 
 namespace voxgemm {
 

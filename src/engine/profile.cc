@@ -1,4 +1,6 @@
 // What a frame did, asked for after it: times of a StepTimer, real rows and pairs of either device.
+#include "voxgemm/profile.h"
+
 #include <fmt/format.h>
 
 #include <vector>
@@ -6,6 +8,7 @@
 #include "core/cuda_device.h"
 #include "engine/count_step.h"
 #include "engine/engine_impl.h"
+#include "voxgemm/engine.h"
 
 namespace voxgemm {
 namespace {
@@ -42,12 +45,18 @@ class FrameCounts {
 }  // namespace
 
 StepTimer::StepTimer(Context& context, std::size_t steps)
-    : clock_(context, static_cast<std::int32_t>(2 * steps)) {}
+    : clock_(context, static_cast<std::int32_t>(2 * steps)), issued_macs_(steps, 0) {}
 
 void StepTimer::step_begin(Context& context, std::int32_t step) noexcept { clock_.mark(context, 2 * step); }
-void StepTimer::step_end(Context& context, std::int32_t step) noexcept { clock_.mark(context, 2 * step + 1); }
+void StepTimer::step_end(Context& context, std::int32_t step, std::int64_t issued_macs) noexcept {
+  clock_.mark(context, 2 * step + 1);
+  issued_macs_[static_cast<std::size_t>(step)] = issued_macs;
+}
 double StepTimer::microseconds(std::int32_t step) const noexcept {
   return clock_.microseconds(2 * step, 2 * step + 1);
+}
+std::int64_t StepTimer::issued_macs(std::int32_t step) const noexcept {
+  return issued_macs_[static_cast<std::size_t>(step)];
 }
 std::size_t StepTimer::steps() const noexcept { return static_cast<std::size_t>(clock_.marks()) / 2; }
 
@@ -67,7 +76,10 @@ void Engine::collect_profile(Context& context, Workspace workspace, const StepTi
   const FrameCounts counts(*impl_, context, workspace.first(impl_->pairs_bytes));
   for (std::size_t i = 0; i < count; ++i) {
     profile[i] = {};
-    if (timer != nullptr) profile[i].microseconds = timer->microseconds(static_cast<std::int32_t>(i));
+    if (timer != nullptr) {
+      profile[i].microseconds = timer->microseconds(static_cast<std::int32_t>(i));
+      profile[i].issued_macs = timer->issued_macs(static_cast<std::int32_t>(i));
+    }
     count_step(*impl_, i, counts, profile[i]);
   }
 }

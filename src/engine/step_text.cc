@@ -1,7 +1,7 @@
 // A status in the words of the network: layers instead of numbers of steps.
 #include <fmt/format.h>
 
-#include "voxgemm/network.h"
+#include "voxgemm/engine.h"
 
 namespace voxgemm {
 

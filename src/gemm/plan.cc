@@ -8,8 +8,8 @@
 
 #include "core/context_impl.h"
 #include "core/cuda_device.h"
+#include "core/kernel_table.h"
 #include "core/named_buffer.h"
-#include "core/select_kernel.h"
 #include "gemm/implicit_gemm_impl.h"
 #include "gemm/tile_score.h"
 

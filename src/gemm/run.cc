@@ -1,8 +1,9 @@
 // Running a planned layer: checks that cost nothing, the row's pass over the input, then the row itself.
 #include <algorithm>
 
+#include "core/checks.h"
 #include "core/context_impl.h"
-#include "core/operand_names.h"
+#include "core/kernel_table.h"
 #include "core/parallel.h"
 #include "gemm/implicit_gemm_impl.h"
 #include "gemm/tile_rows.h"
@@ -43,7 +44,7 @@ void run_tiles(const Context& context, const ImplicitGemmKernel& row, const Impl
   });
 }
 
-// Every thread gets as many rows, in whole blocks of the row's tile.
+// Threads share the output rows evenly, in blocks of the kernel's tile.
 void run_table_rows(const Context& context, const ImplicitGemmKernel& row,
                     const ImplicitGemmArgs& args) noexcept {
   const std::int64_t rows = args.pairs.num_out;
@@ -53,29 +54,6 @@ void run_table_rows(const Context& context, const ImplicitGemmKernel& row,
   parallel_parts(context, parts, kLeastShareRows / block, [&](std::int64_t begin, std::int64_t end) {
     row.run(args, {begin * block, std::min(end * block, rows)}, {});
   });
-}
-
-Status check_view(const FeatureView& view, DType dtype, std::int32_t channels, std::int32_t rows,
-                  const OperandNames& operand) {
-  if (view.dtype != dtype) {
-    return {.code = ErrorCode::kDType,
-            .value = static_cast<std::int64_t>(view.dtype),
-            .limit = static_cast<std::int64_t>(dtype),
-            .what = operand.dtype};
-  }
-  if (view.channels != channels) {
-    return {.code = ErrorCode::kShape, .value = view.channels, .limit = channels, .what = operand.channels};
-  }
-  if (view.stride < channels) {
-    return {.code = ErrorCode::kShape, .value = view.stride, .limit = channels, .what = operand.stride};
-  }
-  if (view.rows < rows) {
-    return {.code = ErrorCode::kShape, .value = view.rows, .limit = rows, .what = operand.rows};
-  }
-  if (view.data == nullptr && rows > 0) {
-    return {.code = ErrorCode::kInvalidArgument, .value = 0, .limit = rows, .what = operand.null};
-  }
-  return {};
 }
 
 // Missing forms are reported as value = forms present, limit = forms wanted.
@@ -164,12 +142,7 @@ Status prepare_input(const Context& context, const ImplicitGemm::Impl& plan, Wor
     prepare.row_sums = carver.take<std::int32_t>(n_in);
     args.row_sums = prepare.row_sums;
   }
-  if (carver.used() > workspace.size()) {
-    return {.code = ErrorCode::kCapacity,
-            .value = static_cast<std::int64_t>(carver.used()),
-            .limit = static_cast<std::int64_t>(workspace.size()),
-            .what = "bytes of workspace that are needed"};
-  }
+  if (Status s = check_workspace_bytes(workspace, carver.used()); !s.ok()) return s;
   if (plan.device.kind == DeviceKind::kCuda) {
     row.prepare(prepare, {0, n_in}, exec);
     return {};
@@ -201,11 +174,7 @@ Status ImplicitGemm::run(Context& context, const IndicePairsView& pairs, const F
   if (Status s = check_operands(plan, pairs, in, residual, out); !s.ok()) return s;
   if (pairs.num_out == 0) return {};
   const CurrentDevice current(context);
-  Exec exec;
-  if (plan.device.kind == DeviceKind::kCuda) {
-    Context::Impl& device = context.impl();
-    exec = {.stream = context.stream(), .num_sms = device.num_sms, .launch_error = &device.launch_error};
-  }
+  const Exec exec = exec_of(context);
   ImplicitGemmArgs args = make_args(plan, pairs, in, residual, out);
   if (Status s = prepare_input(context, plan, workspace, exec, args); !s.ok()) return s;
   args.issued_macs = issued_macs;

@@ -1,4 +1,6 @@
 // The two published LiDAR backbones, with weights from a counter-based generator.
+#include "voxgemm/backbones.h"
+
 #include <fmt/format.h>
 
 #include <algorithm>

@@ -6,9 +6,9 @@
 #include <limits>
 #include <span>
 
-#include "core/operand_names.h"
+#include "core/checks.h"
+#include "core/kernel_table.h"
 #include "core/parallel.h"
-#include "core/pick_kernel.h"
 #include "kernels/kernel.h"
 #include "voxgemm/context.h"
 #include "voxgemm/types.h"
@@ -39,20 +39,6 @@ Status run_row(Context& context, std::span<const Kernel> table, const Args& args
 /// Rows per task, so that a task touches about 64 KB.
 inline std::int64_t grain_of(std::int64_t row_bytes) {
   return std::max<std::int64_t>(1, 65536 / std::max<std::int64_t>(1, row_bytes));
-}
-
-inline Status check_view(const FeatureView& view, const OperandNames& operand) noexcept {
-  if (view.rows < 0) return {.code = ErrorCode::kInvalidArgument, .value = view.rows, .what = operand.rows};
-  if (view.channels < 1) {
-    return {.code = ErrorCode::kShape, .value = view.channels, .limit = 1, .what = operand.channels};
-  }
-  if (view.stride < view.channels) {
-    return {.code = ErrorCode::kShape, .value = view.stride, .limit = view.channels, .what = operand.stride};
-  }
-  if (view.data == nullptr && view.rows > 0) {
-    return {.code = ErrorCode::kInvalidArgument, .what = operand.null};
-  }
-  return {};
 }
 
 /// in and out valid, out has at least the rows of in and exactly its channels.

@@ -12,8 +12,8 @@ bool poolable(DType dtype) { return dtype != DType::kInt32; }
 
 Status pool(Context& context, const IndicePairsView& pairs, const FeatureView& in, const PoolOptions& options,
             const FeatureSpan& out) noexcept {
-  if (const Status status = ops::check_view(in, kInputOperand); !status.ok()) return status;
-  if (const Status status = ops::check_view(out, kOutputOperand); !status.ok()) return status;
+  if (const Status status = check_view(in, kInputOperand); !status.ok()) return status;
+  if (const Status status = check_view(out, kOutputOperand); !status.ok()) return status;
   if (in.dtype != out.dtype || !poolable(in.dtype)) return ops::dtype_error(in.dtype, kInputOperand);
   if (in.channels != out.channels) {
     return {.code = ErrorCode::kShape,
@@ -62,8 +62,8 @@ Status global_pool(Context& context, const SparseTensorView& in, PoolKind kind,
                    const FeatureSpan& out) noexcept {
   FeatureView features = in.features;
   features.rows = in.num_voxels;
-  if (const Status status = ops::check_view(features, kInputOperand); !status.ok()) return status;
-  if (const Status status = ops::check_view(out, kOutputOperand); !status.ok()) return status;
+  if (const Status status = check_view(features, kInputOperand); !status.ok()) return status;
+  if (const Status status = check_view(out, kOutputOperand); !status.ok()) return status;
   if (features.dtype != out.dtype || !poolable(out.dtype))
     return ops::dtype_error(features.dtype, kInputOperand);
   if (features.channels != out.channels) {

@@ -104,7 +104,7 @@ Status concat(Context& context, std::span<const FeatureView> inputs, const Featu
   if (inputs.empty()) return {.code = ErrorCode::kInvalidArgument, .limit = 1, .what = "number of inputs"};
   std::int64_t channels = 0;
   for (const FeatureView& in : inputs) {
-    if (const Status status = ops::check_view(in, kInputOperand); !status.ok()) return status;
+    if (const Status status = check_view(in, kInputOperand); !status.ok()) return status;
     if (in.dtype != out.dtype) return ops::dtype_error(in.dtype, kInputOperand);
     if (in.rows != inputs[0].rows) {
       return {
@@ -112,7 +112,7 @@ Status concat(Context& context, std::span<const FeatureView> inputs, const Featu
     }
     channels += in.channels;
   }
-  if (const Status status = ops::check_view(out, kOutputOperand); !status.ok()) return status;
+  if (const Status status = check_view(out, kOutputOperand); !status.ok()) return status;
   if (channels != out.channels) {
     return {.code = ErrorCode::kShape,
             .value = channels,

@@ -69,7 +69,7 @@ std::int64_t dense_elements(const Dims& spatial_shape, std::int32_t batch_size, 
 Status scatter_dense(Context& context, const SparseTensorView& in, DenseLayout layout, void* out) noexcept {
   FeatureView features = in.features;
   features.rows = in.num_voxels;
-  if (const Status status = ops::check_view(features, kInputOperand); !status.ok()) return status;
+  if (const Status status = check_view(features, kInputOperand); !status.ok()) return status;
   const std::int32_t ndim = in.spatial_shape.ndim;
   if (ndim < 1 || ndim > kMaxDims) {
     return {.code = ErrorCode::kShape, .value = ndim, .limit = kMaxDims, .what = "axes of spatial_shape"};

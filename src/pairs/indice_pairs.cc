@@ -9,7 +9,7 @@
 #include "core/extents.h"
 #include "core/named_buffer.h"
 #include "pairs/pair_network.h"
-#include "pairs/pair_plan.h"
+#include "pairs/relations.h"
 
 namespace voxgemm {
 

@@ -7,11 +7,12 @@
 #include <limits>
 #include <utility>
 
+#include "core/checks.h"
 #include "core/context_impl.h"
 #include "core/cuda_device.h"
 #include "core/extents.h"
 #include "core/workspace_stamp.h"
-#include "pairs/pair_backend.h"
+#include "pairs/backend.h"
 
 namespace voxgemm {
 
@@ -146,18 +147,11 @@ constexpr Status kUnprepared{
 
 Workspace behind_stamp(Workspace workspace) noexcept { return workspace.subspan(WorkspaceStamp::kBytes); }
 
-Status too_small(Workspace workspace, std::size_t need) noexcept {
-  return {.code = ErrorCode::kInvalidArgument,
-          .value = static_cast<std::int64_t>(workspace.size()),
-          .limit = static_cast<std::int64_t>(need),
-          .what = "bytes of workspace"};
-}
-
 }  // namespace
 
 // The stamp is written last: memory that was prepared halfway is not prepared.
 Status PairNetwork::prepare(Context& context, Workspace workspace) const noexcept {
-  if (workspace.size() < impl_->workspace_bytes()) return too_small(workspace, impl_->workspace_bytes());
+  if (Status s = check_workspace_bytes(workspace, impl_->workspace_bytes()); !s.ok()) return s;
   const CurrentDevice current(context);
   return impl_->backend->prepare(context, impl_->stamp_in(workspace), behind_stamp(workspace));
 }
@@ -171,7 +165,7 @@ bool PairNetwork::is_prepared(Workspace workspace) const noexcept {
 
 Status PairNetwork::run(Context& context, const std::int32_t* indices, std::int32_t n,
                         const std::int32_t* device_n, Workspace workspace) const noexcept {
-  if (workspace.size() < impl_->workspace_bytes()) return too_small(workspace, impl_->workspace_bytes());
+  if (Status s = check_workspace_bytes(workspace, impl_->workspace_bytes()); !s.ok()) return s;
   if (!is_prepared(workspace)) return kUnprepared;
   const CurrentDevice current(context);
   return impl_->backend->run(context, indices, n, device_n, impl_->stamp_in(workspace),
@@ -189,7 +183,7 @@ std::int64_t PairNetwork::num_pairs(std::int32_t map, Workspace workspace) const
 
 Status PairNetwork::status(Context& context, Workspace workspace) const noexcept {
   if (context.device().kind == DeviceKind::kCpu) return {};
-  if (workspace.size() < impl_->workspace_bytes()) return too_small(workspace, impl_->workspace_bytes());
+  if (Status s = check_workspace_bytes(workspace, impl_->workspace_bytes()); !s.ok()) return s;
   const CurrentDevice current(context);
   if (Status pending = context.synchronize(); !pending.ok()) return pending;
   std::uint64_t stored = 0;

@@ -1,13 +1,14 @@
 // Proves: without a CUDA context a graph is refused in one clear sentence before anything runs, and a clock
 // on the CPU tells the time between its marks, NaN for marks that were not passed.
-#include "voxgemm/graph.h"
-
 #include <gtest/gtest.h>
 
 #include <chrono>
 #include <cmath>
 #include <string>
 #include <thread>
+
+#include "voxgemm/cuda_graph.h"
+#include "voxgemm/profile.h"
 
 namespace voxgemm {
 namespace {

@@ -18,6 +18,9 @@
 #include "tests/engine/random_networks.h"
 #include "tests/engine/test_networks.h"
 #include "tests/support/test_data.h"
+#include "voxgemm/backbones.h"
+#include "voxgemm/calibration.h"
+#include "voxgemm/engine.h"
 
 namespace voxgemm::test {
 namespace {

@@ -16,7 +16,10 @@
 #include "tests/cuda/cuda_support.h"
 #include "tests/engine/engine_runner.h"
 #include "tests/engine/test_networks.h"
-#include "voxgemm/graph.h"
+#include "voxgemm/calibration.h"
+#include "voxgemm/cuda_graph.h"
+#include "voxgemm/engine.h"
+#include "voxgemm/profile.h"
 #include "voxgemm/voxelize.h"
 
 namespace voxgemm::test {
@@ -60,8 +63,8 @@ struct DeviceEngine {
       outputs[i].upload(context, sentinel.data(), sentinel.size());
     }
   }
-  Status enqueue(StepObserver* observer = nullptr) {
-    return engine.enqueue(context, view, bindings, memory(), {}, observer);
+  Status enqueue(StepListener* listener = nullptr) {
+    return engine.enqueue(context, view, bindings, memory(), listener);
   }
   std::vector<std::byte> output(std::size_t i) {
     std::vector<std::byte> host(outputs[i].bytes());

@@ -8,6 +8,8 @@
 
 #include "tests/engine/engine_runner.h"
 #include "tests/engine/test_networks.h"
+#include "voxgemm/calibration.h"
+#include "voxgemm/engine.h"
 
 namespace {
 std::atomic<long> allocations{0};

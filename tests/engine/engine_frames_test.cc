@@ -9,6 +9,9 @@
 #include "tests/engine/engine_runner.h"
 #include "tests/engine/naive_network.h"
 #include "tests/engine/test_networks.h"
+#include "voxgemm/calibration.h"
+#include "voxgemm/engine.h"
+#include "voxgemm/profile.h"
 
 namespace voxgemm::test {
 namespace {
@@ -234,18 +237,17 @@ TEST(EngineFrames, WrongCallsAreRefused) {
 
 TEST(EngineFrames, ProfileCountsRowsAndPairs) {
   Bench s;
-  EngineOptions options;
-  options.profile = true;
-  const Engine engine = Engine::build(s.context, s.t.net, s.scales, options);
+  const Engine engine = Engine::build(s.context, s.t.net, s.scales);
   Buffer workspace(s.context, engine.workspace_bytes());
   ASSERT_TRUE(engine.prepare(s.context, {workspace.data(), workspace.bytes()}).ok());
   const Frame frame = s.frame(300, 91);
   std::vector<RunOutput> outputs = s.runner.fresh_outputs();
   std::vector<StepProfile> profile(engine.steps().size());
-  ASSERT_TRUE(engine
-                  .enqueue(s.context, s.runner.view_of(frame), s.runner.bindings(outputs),
-                           {workspace.data(), workspace.bytes()}, profile)
-                  .ok());
+  StepTimer timer(s.context, profile.size());
+  const Workspace memory{workspace.data(), workspace.bytes()};
+  ASSERT_TRUE(
+      engine.enqueue(s.context, s.runner.view_of(frame), s.runner.bindings(outputs), memory, &timer).ok());
+  engine.collect_profile(s.context, memory, &timer, profile);
   const NaiveSites sites = naive_sites(s.t.net.impl(), frame);
   std::int64_t total = 0;
   for (const auto& pairs : sites.pairs) total += static_cast<std::int64_t>(pairs.size());

@@ -6,6 +6,9 @@
 #include <random>
 #include <set>
 
+#include "voxgemm/calibration.h"
+#include "voxgemm/engine.h"
+
 namespace voxgemm::test {
 namespace {
 

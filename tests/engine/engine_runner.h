@@ -6,6 +6,8 @@
 #include <memory>
 #include <vector>
 
+#include "voxgemm/calibration.h"
+#include "voxgemm/engine.h"
 #include "voxgemm/network.h"
 #include "voxgemm/sparse_tensor.h"
 

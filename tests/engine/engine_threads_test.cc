@@ -7,7 +7,10 @@
 
 #include "tests/engine/engine_runner.h"
 #include "tests/engine/test_networks.h"
+#include "voxgemm/calibration.h"
+#include "voxgemm/engine.h"
 #include "voxgemm/implicit_gemm.h"
+#include "voxgemm/profile.h"
 
 namespace voxgemm::test {
 namespace {
@@ -98,10 +101,12 @@ TEST(EngineThreads, SameBytesForEveryRowOrder) {
   }
 }
 
-class CountingObserver : public StepObserver {
+class CountingListener : public StepListener {
  public:
   void step_begin(Context&, std::int32_t step) noexcept override { in_order_ &= step == ended_; }
-  void step_end(Context&, std::int32_t step) noexcept override { in_order_ &= step == ended_++; }
+  void step_end(Context&, std::int32_t step, std::int64_t) noexcept override {
+    in_order_ &= step == ended_++;
+  }
   [[nodiscard]] std::int32_t steps() const { return in_order_ ? ended_ : -1; }
 
  private:
@@ -117,12 +122,12 @@ TEST(EngineThreads, ObserverSeesEveryStepInOrder) {
   options.precision = Precision::kFloat32;
   EngineRunner runner(context, EngineRunner::build(context, t.net, {}, options));
   std::vector<RunOutput> outputs = runner.fresh_outputs();
-  CountingObserver observer;
-  ASSERT_TRUE(runner.engine()
-                  .enqueue(context, runner.view_of(frame), runner.bindings(outputs), runner.workspace(), {},
-                           &observer)
-                  .ok());
-  EXPECT_EQ(observer.steps(), static_cast<std::int32_t>(runner.engine().steps().size()));
+  CountingListener listener;
+  ASSERT_TRUE(
+      runner.engine()
+          .enqueue(context, runner.view_of(frame), runner.bindings(outputs), runner.workspace(), &listener)
+          .ok());
+  EXPECT_EQ(listener.steps(), static_cast<std::int32_t>(runner.engine().steps().size()));
 }
 
 TEST(EngineThreads, TwoThreadsShareOneEngine) {

@@ -7,10 +7,12 @@
 #include <cmath>
 #include <cstring>
 
-#include "graph/frame_runner.h"
+#include "calibration/frame_runner.h"
 #include "tests/engine/engine_runner.h"
 #include "tests/engine/naive_network.h"
 #include "tests/engine/test_networks.h"
+#include "voxgemm/calibration.h"
+#include "voxgemm/engine.h"
 
 namespace voxgemm::test {
 namespace {

@@ -8,6 +8,8 @@
 
 #include "tests/engine/engine_runner.h"
 #include "tests/support/test_data.h"
+#include "voxgemm/calibration.h"
+#include "voxgemm/engine.h"
 
 namespace voxgemm::test {
 namespace {

@@ -9,6 +9,8 @@
 
 #include "tests/engine/engine_runner.h"
 #include "tests/engine/naive_network.h"
+#include "voxgemm/calibration.h"
+#include "voxgemm/engine.h"
 #include "voxgemm/error.h"
 #include "voxgemm/voxelize.h"
 

@@ -5,6 +5,7 @@
 #include <numeric>
 #include <set>
 
+#include "voxgemm/calibration.h"
 #include "voxgemm/epilogue.h"
 #include "voxgemm/quantize.h"
 

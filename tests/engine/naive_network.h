@@ -8,6 +8,7 @@
 #include <vector>
 
 #include "graph/nodes.h"
+#include "voxgemm/calibration.h"
 #include "voxgemm/network.h"
 
 namespace voxgemm::test {

@@ -12,6 +12,8 @@
 
 #include "tests/engine/engine_runner.h"
 #include "tests/engine/naive_network.h"
+#include "voxgemm/calibration.h"
+#include "voxgemm/engine.h"
 
 namespace voxgemm::test {
 namespace {

@@ -12,6 +12,9 @@
 
 #include "tests/engine/engine_runner.h"
 #include "tests/engine/test_networks.h"
+#include "voxgemm/calibration.h"
+#include "voxgemm/engine.h"
+#include "voxgemm/profile.h"
 #include "voxgemm/voxelize.h"
 
 namespace voxgemm::test {

@@ -82,8 +82,8 @@ TEST_F(ImplicitGemmRun, ReportsTooSmallWorkspace) {
   const ImplicitGemm plan(context_, desc_, std::span<const std::int8_t>(weights_), {.scale = {1.0F}});
   if (plan.workspace_bytes(kRows, kRows) == 0) GTEST_SKIP() << plan.kernel_name() << " needs no workspace";
   const Status status = plan.run(context_, pairs_.view(), in_view_, {}, out_view_, {});
-  expect_refused(status, ErrorCode::kCapacity, static_cast<std::int64_t>(plan.workspace_bytes(kRows, kRows)),
-                 0);
+  expect_refused(status, ErrorCode::kInvalidArgument, 0,
+                 static_cast<std::int64_t>(plan.workspace_bytes(kRows, kRows)));
 }
 
 TEST_F(ImplicitGemmRun, EmptyMapWritesNothing) {

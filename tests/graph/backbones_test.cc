@@ -1,5 +1,7 @@
 // Proves the layer lists of the two published backbones: counts, maps, shapes, channels, and that their
 // weights depend on the seed alone.
+#include "voxgemm/backbones.h"
+
 #include <gtest/gtest.h>
 
 #include <algorithm>

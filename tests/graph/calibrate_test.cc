@@ -6,6 +6,7 @@
 #include <cmath>
 
 #include "graph/nodes.h"
+#include "voxgemm/calibration.h"
 
 namespace voxgemm {
 namespace {

@@ -10,7 +10,7 @@
 #include <string>
 #include <vector>
 
-#include "pairs/cpu_pair_backend.h"
+#include "pairs/cpu/backend.h"
 #include "tests/support/scenes.h"
 
 namespace voxgemm::pair_tests {

@@ -16,7 +16,7 @@
 #include "kernels/coord_index/coord_index.h"
 #include "kernels/pair_blocks/pair_blocks.h"
 #include "kernels/pairs/pairs.h"
-#include "pairs/cpu_pair_backend.h"
+#include "pairs/cpu/backend.h"
 #include "tests/pairs/brute_force.h"
 #include "tests/pairs/pair_fixture.h"
 #include "tests/support/scenes.h"

@@ -7,8 +7,8 @@
 
 #include "tools/io/points.h"
 #include "tools/session/options.h"
+#include "voxgemm/calibration.h"
 #include "voxgemm/context.h"
-#include "voxgemm/network.h"
 #include "voxgemm/voxelize.h"
 
 namespace voxgemm::tools {

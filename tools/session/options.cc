@@ -9,6 +9,7 @@
 
 #include "tools/io/points.h"
 #include "tools/usage_error.h"
+#include "voxgemm/engine.h"
 #include "voxgemm/implicit_gemm.h"
 
 namespace voxgemm::tools {

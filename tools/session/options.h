@@ -10,7 +10,7 @@
 #include "tools/io/output.h"
 #include "tools/sim/simulator.h"
 #include "voxgemm/context.h"
-#include "voxgemm/network.h"
+#include "voxgemm/engine.h"
 #include "voxgemm/voxelize.h"
 
 namespace voxgemm::tools {

@@ -8,8 +8,12 @@
 #include <memory>
 #include <utility>
 
+#include "voxgemm/backbones.h"
+#include "voxgemm/calibration.h"
+#include "voxgemm/engine.h"
 #include "voxgemm/error.h"
 #include "voxgemm/operators.h"
+#include "voxgemm/profile.h"
 
 namespace voxgemm::tools {
 namespace {
@@ -71,17 +75,16 @@ Context make_context(const WorkOptions& options) {
 }
 
 Session::Session(Context& context, const PreparedNetwork& prepared, const WorkOptions& options,
-                 Precision precision, bool profile)
+                 Precision precision)
     : context_(context),
-      engine_(Engine::build(context, prepared.network, prepared.scales,
-                            {.precision = precision, .profile = profile})),
+      engine_(Engine::build(context, prepared.network, prepared.scales, {.precision = precision})),
       grid_(options.grid()),
       cuda_(context.device().kind == DeviceKind::kCuda),
       graph_(cuda_ && options.graph),
       workspace_(context, std::max<std::size_t>(engine_.workspace_bytes(), 1)),
-      clock_(context, kMarks) {
+      clock_(context, kMarks),
+      timer_(context, engine_.steps().size()) {
   check(engine_.prepare(context_, workspace()), "preparing the workspace", engine_.steps());
-  if (cuda_) timer_ = std::make_unique<StepTimer>(context_, engine_.steps().size());
   grid_.max_voxels = engine_.input_capacity();
   const auto rows = static_cast<std::size_t>(engine_.input_capacity());
   indices_ = Buffer(context_, rows * 4 * sizeof(std::int32_t));
@@ -142,7 +145,7 @@ Status Session::enqueue_voxelizer() {
                          {voxelize_workspace_.data(), voxelize_workspace_.bytes()});
 }
 
-Status Session::enqueue_engine(std::span<StepProfile> profile, StepObserver* observer) {
+Status Session::enqueue_engine(StepListener* listener) {
   SparseTensorView input;
   input.indices = indices_.as<std::int32_t>();
   input.spatial_shape = engine_.input_shape();
@@ -152,35 +155,31 @@ Status Session::enqueue_engine(std::span<StepProfile> profile, StepObserver* obs
   if (cuda_) input.device_num_voxels = count_.as<std::int32_t>();
   input.features = {features_.data(), DType::kFloat32, input.num_voxels, engine_.input_channels(),
                     engine_.input_channels()};
-  return engine_.enqueue(context_, input, bindings_, workspace(), profile, observer);
+  return engine_.enqueue(context_, input, bindings_, workspace(), listener);
 }
 
 FrameTimes Session::run(const InputFrame& frame) {
-  return cuda_ ? run_on_cuda(frame, false) : run_on_cpu(frame, {});
+  return cuda_ ? run_on_cuda(frame, false) : run_on_cpu(frame, false);
 }
 
-FrameTimes Session::run_parts(const InputFrame& frame, std::span<StepProfile> profile) {
-  if (!cuda_) return run_on_cpu(frame, profile);
-  const FrameTimes times = run_on_cuda(frame, true);
-  for (std::size_t i = 0; i < profile.size(); ++i) {
-    profile[i].microseconds = timer_->microseconds(static_cast<std::int32_t>(i));
-  }
-  return times;
+FrameTimes Session::run_parts(const InputFrame& frame) {
+  return cuda_ ? run_on_cuda(frame, true) : run_on_cpu(frame, true);
 }
 
-void Session::read_counts(std::span<StepProfile> profile) {
-  if (!cuda_) return;  // the CPU's profile has them
+std::vector<StepProfile> Session::profile() {
   check(engine_.status(context_, workspace()), "running the engine", engine_.steps());
-  engine_.collect_profile(context_, workspace(), timer_.get(), profile);
+  std::vector<StepProfile> profile(engine_.steps().size());
+  engine_.collect_profile(context_, workspace(), &timer_, profile);
+  return profile;
 }
 
-FrameTimes Session::run_on_cpu(const InputFrame& frame, std::span<StepProfile> profile) {
+FrameTimes Session::run_on_cpu(const InputFrame& frame, bool parts) {
   load(frame);
   clock_.mark(context_, kStart);
   check(enqueue_voxelizer(), "voxelising");
   clock_.mark(context_, kVoxels);
   if (cloud_.num_points > 0) num_voxels_ = *count_.as<std::int32_t>();
-  check(enqueue_engine(profile, nullptr), "running the engine", engine_.steps());
+  check(enqueue_engine(parts ? &timer_ : nullptr), "running the engine", engine_.steps());
   clock_.mark(context_, kEnd);
   return {clock_.microseconds(kStart, kVoxels), clock_.microseconds(kVoxels, kEnd),
           clock_.microseconds(kStart, kEnd)};
@@ -195,7 +194,7 @@ const CapturedGraph& Session::graph_of(bool parts) {
     if (parts) clock_.mark(context_, kStart);
     if (const Status status = enqueue_voxelizer(); !status.ok()) return status;
     if (parts) clock_.mark(context_, kVoxels);
-    const Status status = enqueue_engine({}, parts ? timer_.get() : nullptr);
+    const Status status = enqueue_engine(parts ? &timer_ : nullptr);
     if (parts) clock_.mark(context_, kEnd);
     check(status, "capturing a graph", engine_.steps());
     return status;
@@ -217,7 +216,7 @@ FrameTimes Session::run_on_cuda(const InputFrame& frame, bool parts) {
     clock_.mark(context_, kStart);
     check(enqueue_voxelizer(), "voxelising");
     clock_.mark(context_, kVoxels);
-    check(enqueue_engine({}, parts ? timer_.get() : nullptr), "running the engine", engine_.steps());
+    check(enqueue_engine(parts ? &timer_ : nullptr), "running the engine", engine_.steps());
     clock_.mark(context_, kEnd);
   }
   check(context_.synchronize(), "running a frame");

@@ -13,8 +13,10 @@
 #include "tools/session/frames.h"
 #include "tools/session/options.h"
 #include "voxgemm/context.h"
-#include "voxgemm/graph.h"
+#include "voxgemm/cuda_graph.h"
+#include "voxgemm/engine.h"
 #include "voxgemm/network.h"
+#include "voxgemm/profile.h"
 #include "voxgemm/voxelize.h"
 
 namespace voxgemm::tools {
@@ -44,18 +46,21 @@ struct FrameTimes {
 class Session {
  public:
   /// Builds the engine with every kernel choice of the options. The context must outlive the session.
-  Session(Context& context, const PreparedNetwork& prepared, const WorkOptions& options, Precision precision,
-          bool profile);
+  Session(Context& context, const PreparedNetwork& prepared, const WorkOptions& options, Precision precision);
 
   [[nodiscard]] const Engine& engine() const { return engine_; }
   /// Voxelises (when the frame has points) and runs. Throws Error when a status is not ok.
   FrameTimes run(const InputFrame& frame);
   /// The same with a time for every step: on CUDA events stand between the steps, which keeps those that
   /// would run side by side apart.
-  FrameTimes run_parts(const InputFrame& frame, std::span<StepProfile> profile);
-  /// Rows and pairs of the last run (run_parts() gives times alone on CUDA). Throws kCapacity and others that
-  /// a CUDA device reports late.
-  void read_counts(std::span<StepProfile> profile);
+  FrameTimes run_parts(const InputFrame& frame);
+  /// Microseconds of a step in the last run_parts().
+  [[nodiscard]] double step_microseconds(std::size_t step) const {
+    return timer_.microseconds(static_cast<std::int32_t>(step));
+  }
+  /// Every step of the last run_parts(): rows, pairs, times. Throws kCapacity and others that a CUDA device
+  /// reports late.
+  [[nodiscard]] std::vector<StepProfile> profile();
   /// FNV-1a, 64 bits, over the bytes of every output of the last run.
   [[nodiscard]] std::uint64_t checksum();
   /// True when an output value of the last run is NaN or infinite.
@@ -70,8 +75,8 @@ class Session {
   void load(const InputFrame& frame);
   void load_points(const InputFrame& frame);
   [[nodiscard]] Status enqueue_voxelizer();
-  [[nodiscard]] Status enqueue_engine(std::span<StepProfile> profile, StepObserver* observer);
-  FrameTimes run_on_cpu(const InputFrame& frame, std::span<StepProfile> profile);
+  [[nodiscard]] Status enqueue_engine(StepListener* listener);
+  FrameTimes run_on_cpu(const InputFrame& frame, bool parts);
   FrameTimes run_on_cuda(const InputFrame& frame, bool parts);
   const CapturedGraph& graph_of(bool parts);
 
@@ -96,7 +101,7 @@ class Session {
   std::int32_t num_voxels_ = 0;  // CPU; on CUDA the count stays on the device
   // CUDA: a graph binds the number of points, so there is one for each, without and with times of the parts.
   StreamClock clock_;
-  std::unique_ptr<StepTimer> timer_;
+  StepTimer timer_;
   std::map<std::int64_t, CapturedGraph> frame_graphs_;
   std::map<std::int64_t, CapturedGraph> part_graphs_;
   std::size_t graph_nodes_ = 0;

@@ -4,6 +4,7 @@
 
 #include <utility>
 
+#include "voxgemm/calibration.h"
 #include "voxgemm/indice_pairs.h"
 
 namespace voxgemm::tools {

@@ -6,6 +6,7 @@
 #include <vector>
 
 #include "tools/session/frames.h"
+#include "voxgemm/calibration.h"
 #include "voxgemm/context.h"
 #include "voxgemm/types.h"
 

@@ -2,6 +2,9 @@
 #include <cstdio>
 #include <vector>
 
+#include "voxgemm/backbones.h"
+#include "voxgemm/calibration.h"
+#include "voxgemm/engine.h"
 #include "voxgemm/network.h"
 #include "voxgemm/voxelize.h"
 

@@ -1,0 +1,48 @@
+// What frames tell of a network: scales and capacities before an engine is built, and how far int8 is from
+// float32.
+#pragma once
+
+#include <cstdint>
+#include <span>
+#include <string>
+#include <vector>
+
+#include "voxgemm/context.h"
+#include "voxgemm/network.h"
+
+namespace voxgemm {
+
+/// One frame in host memory for calibration, recording and comparison; the sizes must agree with num_voxels
+/// (kShape). Recorded capacities do not limit these frames.
+struct Frame {
+  std::vector<std::int32_t> indices;  ///< [n][1+ndim]
+  std::vector<float> features;        ///< [n][channels]
+  std::int32_t num_voxels = 0;
+};
+
+/// Min-max calibration: runs the float32 network over the frames; scale = max|x| / 127 per value (values
+/// that one fused layer produces have one scale; 1 when a value is all zero). Real rows only.
+VOXGEMM_API ScaleTable calibrate_min_max(Context& context, const Network& network,
+                                         std::span<const Frame> frames);
+/// Records the site counts of the frames, times `headroom`, rounded up.
+VOXGEMM_API CapacityTable record_capacities(Context& context, const Network& network,
+                                            std::span<const Frame> frames, float headroom = 1.25F);
+
+/// How far int8 is from float32 at one value, over the real rows of one frame.
+struct LayerSqnr {
+  std::string name;            ///< value name
+  std::string kind;            ///< kind of the step that made it
+  double sqnr_db = 0.0;        ///< 10 * log10(sum x^2 / sum (x - scale * q)^2); infinite when equal
+  double amax = 0.0;           ///< max |x| of the float32 pass
+  double max_error = 0.0;      ///< max |x - scale * q|
+  std::int64_t saturated = 0;  ///< int8 values at -128 or 127
+  std::int64_t elements = 0;
+};
+struct SqnrReport {
+  std::vector<LayerSqnr> layers;  ///< in step order, the last is the network's last sparse value
+};
+/// Runs `frame` in float32 and in int8 and compares every sparse value.
+VOXGEMM_API SqnrReport compare_precisions(Context& context, const Network& network, const ScaleTable& scales,
+                                          const Frame& frame);
+
+}  // namespace voxgemm

@@ -1,0 +1,44 @@
+// Min-max calibration: the scale of every value, from a float32 pass.
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <cmath>
+
+#include "calibration/frame_runner.h"
+#include "graph/nodes.h"
+#include "voxgemm/calibration.h"
+#include "voxgemm/engine.h"
+
+namespace voxgemm {
+
+ScaleTable calibrate_min_max(Context& context, const Network& network, std::span<const Frame> frames) {
+  check(!frames.empty(), ErrorCode::kInvalidArgument, "no frames given");
+  FrameRunner runner(context, network, {}, Precision::kFloat32, frames);
+  std::vector<float> amax(runner.engine().steps().size(), 0.0F);
+  for (const Frame& frame : frames) {
+    runner.run(frame);
+    for (std::size_t step = 0; step < amax.size(); ++step) {
+      for (const float x : runner.value(static_cast<std::int32_t>(step)).real) {
+        check(std::isfinite(x), ErrorCode::kInvalidArgument,
+              fmt::format("layer '{}' makes a value that is not finite", runner.engine().steps()[step].name));
+        amax[step] = std::max(amax[step], std::fabs(x));
+      }
+    }
+  }
+  ScaleTable table;
+  const Network::Impl& net = network.impl();
+  std::size_t step = 0;
+  const std::vector<FusedNode> fused = fuse(net);
+  for (const StepInfo& info : runner.engine().steps()) {
+    const float scale = amax[step] > 0.0F ? amax[step] / 127.0F : 1.0F;
+    ++step;
+    const auto made = std::find_if(fused.begin(), fused.end(), [&](const FusedNode& node) {
+      return !info.value.empty() && net.node(node.output).name == info.value;
+    });
+    if (made == fused.end()) continue;
+    for (const std::int32_t part : made->parts) table.scale[net.node(part).name] = scale;
+  }
+  return table;
+}
+
+}  // namespace voxgemm

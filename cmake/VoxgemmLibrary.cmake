@@ -1,14 +1,23 @@
+# The name that programs ask the loader for. Before 1.0 a minor version may change the ABI, so it is in the name.
+set(voxgemm_abi_version ${PROJECT_VERSION_MAJOR})
+if(PROJECT_VERSION_MAJOR EQUAL 0)
+  set(voxgemm_abi_version 0.${PROJECT_VERSION_MINOR})
+endif()
+
 # voxgemm_library(static|shared): target voxgemm_<kind>, known to users as voxgemm::<kind>.
 function(voxgemm_library kind)
   string(TOUPPER ${kind} type)
   set(target voxgemm_${kind})
   add_library(${target} ${type} $<TARGET_OBJECTS:voxgemm_objects>)
   add_library(voxgemm::${kind} ALIAS ${target})
+  voxgemm_target(${target})
   set_target_properties(${target} PROPERTIES
-    OUTPUT_NAME voxgemm EXPORT_NAME ${kind} VERSION ${PROJECT_VERSION} SOVERSION ${PROJECT_VERSION_MAJOR})
+    OUTPUT_NAME voxgemm EXPORT_NAME ${kind} VERSION ${PROJECT_VERSION} SOVERSION ${voxgemm_abi_version})
   target_compile_features(${target} PUBLIC cxx_std_20)
-  target_include_directories(${target} PUBLIC
-    $<BUILD_INTERFACE:${PROJECT_SOURCE_DIR}/include> $<INSTALL_INTERFACE:${CMAKE_INSTALL_INCLUDEDIR}>)
+  target_include_directories(${target} PUBLIC $<BUILD_INTERFACE:${PROJECT_SOURCE_DIR}/include>)
+  if(VOXGEMM_INSTALL)
+    target_include_directories(${target} PUBLIC $<INSTALL_INTERFACE:${CMAKE_INSTALL_INCLUDEDIR}>)
+  endif()
   target_link_libraries(${target} PRIVATE TBB::tbb fmt::fmt Threads::Threads)
   if(VOXGEMM_CUDA)
     target_link_libraries(${target} PRIVATE CUDA::cudart_static)

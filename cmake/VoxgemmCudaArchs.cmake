@@ -1,3 +1,27 @@
+# voxgemm_known_cuda_archs(<nvcc version> <out>): the architectures, oldest first, that nvcc of this version is asked
+# for when nobody asks for others: one of each kind of processor that it knows from 7.5 (Turing) on, 9.0 with its own
+# instructions (90a). What is in between (10.3, 12.1) runs the code of the one before. The Thor processor, 110, is
+# known under this number from 13.0 on.
+function(voxgemm_known_cuda_archs version out)
+  if(NOT version MATCHES "^[0-9]+\\.[0-9]+")
+    message(FATAL_ERROR "no version of nvcc: '${version}'")
+  endif()
+  if(version VERSION_LESS 12.0)
+    message(FATAL_ERROR "nvcc ${version} has no C++20: VOXGEMM_CUDA=ON needs version 12.0 or later")
+  endif()
+  set(archs 75 80 86 87 89 90a)
+  if(version VERSION_GREATER_EQUAL 12.8)
+    list(APPEND archs 100)
+  endif()
+  if(version VERSION_GREATER_EQUAL 13.0)
+    list(APPEND archs 110)
+  endif()
+  if(version VERSION_GREATER_EQUAL 12.8)
+    list(APPEND archs 120)
+  endif()
+  set(${out} "${archs}" PARENT_SCOPE)
+endfunction()
+
 # voxgemm_cuda_archs(<target> <list>): machine code for every listed architecture, PTX of the newest.
 function(voxgemm_cuda_archs target archs)
   set(flags "")

@@ -62,7 +62,8 @@ struct Device {
 
 VOXGEMM_API std::string to_string(Device device);
 
-/// Instruction set a kernel row needs, worst to best within a device.
+/// Instruction set a kernel row needs, worst to best within a device. CUDA: kSm80 from compute capability 7.5
+/// on, kSm90 on 9.0.
 enum class Isa : std::uint8_t { kScalar, kAvx2, kAvx512, kAvx512Vnni, kAmxInt8, kSm80, kSm90 };
 
 VOXGEMM_API std::string_view to_string(Isa isa);

@@ -115,8 +115,8 @@ void Context::log(LogLevel level, std::string_view message) const {
 bool Context::supports(Isa isa) const noexcept {
   if (static_cast<int>(isa) > static_cast<int>(kernels().max_isa)) return false;
   if (device().kind == DeviceKind::kCpu) return cpu_features().has(isa);
-  if (isa == Isa::kSm80) return impl_->compute_capability >= 80;
-  return isa == Isa::kSm90 && impl_->compute_capability == 90;  // sm_90a code runs on 9.0 alone
+  if (isa == Isa::kSm80) return impl_->compute_capability >= 75;  // ptx.cuh makes up for what 7.5 lacks
+  return isa == Isa::kSm90 && impl_->compute_capability == 90;    // sm_90a code runs on 9.0 alone
 }
 
 std::string Context::describe() const {

@@ -89,7 +89,7 @@ __device__ __forceinline__ std::uint32_t tile_mask(const Sm80Args& args, std::in
   if (args.mask == nullptr) return all;
   const std::uint32_t mine =
       row < 0 ? 0U : args.mask[static_cast<std::int64_t>(row) * args.mask_words + word];
-  return __reduce_or_sync(0xFFFFFFFFU, mine) & all;
+  return ptx::warp_or(mine) & all;
 }
 
 /// One tile: the ring of gathered steps and the sums. Position g * kLaneRows + v of the tile is row g of its

@@ -106,6 +106,13 @@ inline Sm80Args sm80_args(const ImplicitGemmArgs& a, Sm80Shape shape) {
   return k;
 }
 
+/// Whether the code that runs waits for the kernels before it by itself (ptx.cuh): code for an architecture
+/// before sm_90 does not, and newer devices run that too.
+inline bool waits_for_predecessors(void (*kernel)(Sm80Args)) noexcept {
+  cudaFuncAttributes attributes{};
+  return cudaFuncGetAttributes(&attributes, kernel) == cudaSuccess && attributes.ptxVersion >= 90;
+}
+
 /// Persistent blocks over tiles of `rows` rows, at most one a multiprocessor.
 inline void launch_persistent(void (*kernel)(Sm80Args), const Sm80Args& args, std::int32_t rows,
                               std::int32_t threads, std::int32_t resident_vectors, Exec exec) noexcept {
@@ -122,7 +129,7 @@ inline void launch_persistent(void (*kernel)(Sm80Args), const Sm80Args& args, st
   config.dynamicSmemBytes = static_cast<std::size_t>(resident_vectors) * 16;
   config.stream = static_cast<cudaStream_t>(exec.stream);
   config.attrs = &attribute;
-  config.numAttrs = device_attribute(cudaDevAttrComputeCapabilityMajor) >= 9 ? 1 : 0;
+  config.numAttrs = waits_for_predecessors(kernel) ? 1 : 0;
   keep_first_error(exec, cudaLaunchKernelEx(&config, kernel, args));
 }
 

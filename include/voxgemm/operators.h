@@ -70,9 +70,14 @@ VOXGEMM_API SparseTensor sparse_add(Context& context, const SparseTensorView& a,
                                     float a_factor = 1.0F, float b_factor = 1.0F,
                                     DType out_dtype = DType::kFloat32, float out_scale = 1.0F);
 
+/// Two axes stay the plane of a dense array, any others fold into its channels: the outer ones, or the inner
+/// ones for shapes that are given as x,y,z (BEVFusion's). With C channels and F cells of the folded axes,
+/// f = their row-major index, channel = c*F + f.
 enum class DenseLayout : std::uint8_t {
-  kNCHW,  ///< [batch][C * Z][Y][X]: channel = c*Z + z (1-D, 2-D: no z; 4-D: the two outer axes fold)
-  kNHWC,  ///< [batch][Y][X][C * Z], same channel order
+  kNCHW,          ///< [batch][C * Z][Y][X]: channel = c*Z + z (1-D, 2-D: no z; 4-D: the two outer axes fold)
+  kNHWC,          ///< [batch][Y][X][C * Z], same channel order
+  kNCHWFoldLast,  ///< axes x,y,z: [batch][C * Z][X][Y] (1-D, 2-D: as kNCHW; 4-D: the two inner axes fold)
+  kNHWCFoldLast,  ///< axes x,y,z: [batch][X][Y][C * Z], same channel order
 };
 /// Scatters rows into a dense array that is zero elsewhere. `out` holds dense_elements() elements of the
 /// features' dtype and is written completely. CPU: kOutOfRange names the first row that lies outside; the

@@ -16,24 +16,56 @@ const std::int32_t* extents(const ScatterDenseArgs& a) {
 
 struct Line {
   std::int64_t first_row;
-  __mmask16 sites;   // that have a row
-  __mmask16 inside;  // of the plane
+  std::int32_t offset[kLanes];  // of each site's row from first_row, in elements
+  __mmask16 sites;              // that have a row
+  __mmask16 inside;             // of the plane
 };
 
-// (b*Z + z)*Y*X + y*X + x of a row.
-std::int64_t site_key(const ScatterDenseArgs& a, std::int64_t row) {
+// What each channel of a batch entry is made of: one plane of all cells, or with fold_last one for each cell
+// of the folded axes. Every plane begins `shift` elements into the first of the lines of 64 bytes that it
+// touches.
+struct Planes {
+  std::int32_t axes;   // of the plane, the outer ones
+  std::int64_t size;   // cells of it
+  std::int64_t depth;  // planes of a channel
+  std::int64_t shift;
+  std::int64_t strips;
+
+  explicit Planes(const ScatterDenseArgs& a) {
+    axes = a.fold_last && a.ndim > 2 ? 2 : a.ndim;
+    size = 1;
+    depth = 1;
+    for (std::int32_t axis = 0; axis < a.ndim; ++axis) (axis < axes ? size : depth) *= extents(a)[axis];
+    shift = static_cast<std::int64_t>(reinterpret_cast<std::uintptr_t>(a.out) % 64 / 4);
+    const std::int64_t lines = (size + shift + kLanes - 1) / kLanes;
+    strips = (lines + kStripLines - 1) / kStripLines;
+  }
+};
+
+// Rows ascend in (cell, fold).
+struct Site {
+  std::int64_t cell;  // batch * size + cell of the plane
+  std::int64_t fold;  // plane of the channel
+};
+
+Site site_of(const ScatterDenseArgs& a, const Planes& planes, std::int64_t row) {
   const std::int32_t* index = a.indices + row * (1 + a.ndim);
-  std::int64_t key = index[0];
-  for (std::int32_t axis = 0; axis < a.ndim; ++axis) key = key * extents(a)[axis] + index[1 + axis];
-  return key;
+  Site site{index[0], 0};
+  for (std::int32_t axis = 0; axis < planes.axes; ++axis) {
+    site.cell = site.cell * extents(a)[axis] + index[1 + axis];
+  }
+  for (std::int32_t axis = planes.axes; axis < a.ndim; ++axis) {
+    site.fold = site.fold * extents(a)[axis] + index[1 + axis];
+  }
+  return site;
 }
 
-std::int64_t first_row_from(const ScatterDenseArgs& a, std::int64_t key) {
+std::int64_t first_row_from(const ScatterDenseArgs& a, const Planes& planes, std::int64_t cell) {
   std::int64_t lo = 0;
   std::int64_t hi = a.rows;
   while (lo < hi) {
     const std::int64_t middle = (lo + hi) / 2;
-    if (site_key(a, middle) < key) {
+    if (site_of(a, planes, middle).cell < cell) {
       lo = middle + 1;
     } else {
       hi = middle;
@@ -42,32 +74,14 @@ std::int64_t first_row_from(const ScatterDenseArgs& a, std::int64_t key) {
   return lo;
 }
 
-// Lines of 64 bytes that the planes touch; every plane begins `shift` elements into its first line.
-struct Planes {
-  std::int64_t size;
-  std::int64_t depth;  // Z
-  std::int64_t shift;
-  std::int64_t strips;
-
-  explicit Planes(const ScatterDenseArgs& a) {
-    const std::int32_t n = a.ndim;
-    size = extents(a)[n - 1];
-    if (n > 1) size *= extents(a)[n - 2];
-    depth = 1;
-    for (std::int32_t axis = 0; axis < n - 2; ++axis) depth *= extents(a)[axis];
-    shift = static_cast<std::int64_t>(reinterpret_cast<std::uintptr_t>(a.out) % 64 / 4);
-    const std::int64_t lines = (size + shift + kLanes - 1) / kLanes;
-    strips = (lines + kStripLines - 1) / kStripLines;
-  }
-};
-
-// Lines of a strip that begins at site `first` (perhaps before the plane) of plane `plane` = b*Z + z. Returns
-// their number.
-std::int32_t list_lines(const ScatterDenseArgs& a, const Planes& planes, std::int64_t plane,
-                        std::int64_t first, Line* lines) {
-  const std::int64_t base = plane * planes.size;
-  std::int64_t row = first_row_from(a, base + (first < 0 ? 0 : first));
-  std::int64_t at = row < a.rows ? site_key(a, row) - base : planes.size;
+// Lines of a strip that begins at cell `first` (perhaps before the plane) of plane `fold` of a batch entry.
+// Returns their number.
+std::int32_t list_lines(const ScatterDenseArgs& a, const Planes& planes, std::int64_t batch,
+                        std::int64_t fold, std::int64_t first, Line* lines) {
+  const std::int64_t base = batch * planes.size;
+  const Site end{base + planes.size, 0};
+  std::int64_t row = first_row_from(a, planes, base + (first < 0 ? 0 : first));
+  Site site = row < a.rows ? site_of(a, planes, row) : end;
   std::int32_t count = 0;
   for (; count < kStripLines && first < planes.size; ++count, first += kLanes) {
     std::uint32_t inside = 0xFFFFU;
@@ -76,10 +90,14 @@ std::int32_t list_lines(const ScatterDenseArgs& a, const Planes& planes, std::in
     Line& line = lines[count];
     line.first_row = row;
     std::uint32_t sites = 0;
-    while (at < first + kLanes && at < planes.size) {
-      sites |= 1U << (at - first);
+    while (site.cell < base + first + kLanes && site.cell < end.cell) {
+      if (site.fold == fold) {
+        const std::int64_t lane = site.cell - base - first;
+        sites |= 1U << lane;
+        line.offset[lane] = static_cast<std::int32_t>((row - line.first_row) * a.stride);
+      }
       ++row;
-      at = row < a.rows ? site_key(a, row) - base : planes.size;
+      site = row < a.rows ? site_of(a, planes, row) : end;
     }
     line.sites = static_cast<__mmask16>(sites);
     line.inside = static_cast<__mmask16>(inside);
@@ -87,13 +105,10 @@ std::int32_t list_lines(const ScatterDenseArgs& a, const Planes& planes, std::in
   return count;
 }
 
-__m512 values(const ScatterDenseArgs& a, const Line& line, std::int32_t channel, __m512i columns) {
+__m512 values(const ScatterDenseArgs& a, const Line& line, std::int32_t channel) {
   if (line.sites == 0) return _mm512_setzero_ps();
   const float* from = static_cast<const float*>(a.features) + line.first_row * a.stride + channel;
-  const std::int32_t rows = __builtin_popcount(line.sites);
-  const auto some = static_cast<__mmask16>((1U << rows) - 1U);
-  return _mm512_maskz_expand_ps(line.sites,
-                                _mm512_mask_i32gather_ps(_mm512_setzero_ps(), some, columns, from, 4));
+  return _mm512_mask_i32gather_ps(_mm512_setzero_ps(), line.sites, _mm512_loadu_si512(line.offset), from, 4);
 }
 
 }  // namespace
@@ -101,26 +116,26 @@ __m512 values(const ScatterDenseArgs& a, const Line& line, std::int32_t channel,
 std::int64_t avx512_scatter_strips(const ScatterDenseArgs& a) noexcept {
   const Planes planes(a);
   const bool whole_lines = planes.size % kLanes == 0 && reinterpret_cast<std::uintptr_t>(a.out) % 4 == 0;
-  if (a.channels_last || a.element_bytes != 4 || !whole_lines || a.stride > (1 << 24)) return 0;
+  // A line has at most the rows of kLanes cells of every plane, whose offsets are int32.
+  const bool far_rows = a.stride > (1 << 24) || planes.depth > (std::int64_t{1} << 26) / a.stride;
+  if (a.channels_last || a.element_bytes != 4 || !whole_lines || far_rows) return 0;
   return a.batch_size * planes.depth * planes.strips;
 }
 
 void avx512_scatter_ordered(const ScatterDenseArgs& a, RowRange strips) noexcept {
   const Planes planes(a);
-  const __m512i columns =
-      _mm512_mullo_epi32(_mm512_setr_epi32(0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15),
-                         _mm512_set1_epi32(static_cast<std::int32_t>(a.stride)));
   Line lines[kStripLines];
   for (std::int64_t s = strips.begin; s < strips.end; ++s) {
     const std::int64_t plane = s / planes.strips;
     const std::int64_t first = s % planes.strips * kStripLines * kLanes - planes.shift;
-    const std::int32_t count = list_lines(a, planes, plane, first, lines);
     const std::int64_t batch = plane / planes.depth;
+    const std::int64_t fold = plane % planes.depth;
+    const std::int32_t count = list_lines(a, planes, batch, fold, first, lines);
     for (std::int32_t c = 0; c < a.channels; ++c) {
-      const std::int64_t to = (batch * a.channels + c) * planes.depth + plane % planes.depth;
+      const std::int64_t to = (batch * a.channels + c) * planes.depth + fold;
       float* out = static_cast<float*>(a.out) + to * planes.size + first;
       for (std::int32_t l = 0; l < count; ++l, out += kLanes) {
-        const __m512 v = values(a, lines[l], c, columns);
+        const __m512 v = values(a, lines[l], c);
         if (lines[l].inside == 0xFFFF) {
           _mm512_stream_ps(out, v);
         } else {

@@ -7,37 +7,16 @@
 namespace voxgemm {
 namespace {
 
-// Spatial axes folded to (z, y, x).
-struct Folded {
-  std::int64_t z = 1;
-  std::int64_t y = 1;
-  std::int64_t x = 1;
-};
-
-inline Folded fold(const Dims& shape) {
-  const int n = shape.ndim;
-  Folded f{1, n > 1 ? shape[n - 2] : 1, shape[n - 1]};
-  for (int axis = 0; axis < n - 2; ++axis) f.z *= shape[axis];
-  return f;
-}
-
-// Position of one row, or false when it lies outside.
-inline bool position(const ScatterDenseArgs& a, const std::int32_t* index, std::int64_t& batch, Folded& at) {
-  if (index[0] < 0 || index[0] >= a.batch_size) return false;
-  batch = index[0];
-  at = {0, 0, 0};
+// Element of channel 0 of one row, or -1 when the row lies outside.
+inline std::int64_t place(const ScatterDenseArgs& a, const DenseStrides& strides, const std::int32_t* index) {
+  if (index[0] < 0 || index[0] >= a.batch_size) return -1;
+  std::int64_t at = index[0] * strides.batch;
   for (std::int32_t axis = 0; axis < a.ndim; ++axis) {
     const std::int32_t v = index[1 + axis];
-    if (v < 0 || v >= a.spatial_shape[axis]) return false;
-    if (axis == a.ndim - 1) {
-      at.x = v;
-    } else if (axis == a.ndim - 2) {
-      at.y = v;
-    } else {
-      at.z = at.z * a.spatial_shape[axis] + v;
-    }
+    if (v < 0 || v >= a.spatial_shape[axis]) return -1;
+    at += v * strides.axis[axis];
   }
-  return true;
+  return at;
 }
 
 inline void lower(std::int32_t* bad_row, std::int64_t row) {
@@ -54,25 +33,20 @@ constexpr std::int64_t kBlock = 64;
 
 template <typename T>
 void scatter_rows(const ScatterDenseArgs& a, RowRange range) {
-  const Folded size = fold(a.spatial_shape);
-  const std::int64_t plane = size.y * size.x;
-  const std::int64_t step = a.channels_last ? size.z : size.z * plane;
+  const DenseStrides strides = dense_strides(a);
+  const std::int64_t step = strides.channel;
   std::array<T*, kBlock> to;
   std::array<const T*, kBlock> from;
   for (std::int64_t r = range.begin; r < range.end;) {
     std::size_t count = 0;
     for (; r < range.end && count < to.size(); ++r) {
-      std::int64_t b = 0;
-      Folded at;
-      if (!position(a, a.indices + r * (1 + a.ndim), b, at)) {
+      const std::int64_t at = place(a, strides, a.indices + r * (1 + a.ndim));
+      if (at < 0) {
         lower(a.bad_row, r);
         continue;
       }
-      const std::int64_t site = at.y * size.x + at.x;
       from[count] = static_cast<const T*>(a.features) + r * a.stride;
-      to[count] =
-          static_cast<T*>(a.out) + (a.channels_last ? (b * plane + site) * a.channels * size.z + at.z
-                                                    : (b * a.channels * size.z + at.z) * plane + site);
+      to[count] = static_cast<T*>(a.out) + at;
       ++count;
     }
     if (step == 1) {

@@ -1,12 +1,14 @@
-// Writes sparse rows into a dense array. With the spatial axes folded to (Z, Y, X) (1-D: Z = Y = 1, 2-D: Z =
-// 1, 4-D: Z = product of the two outer axes), row i at (b, z, y, x) and channel c goes to element
+// Writes sparse rows into a dense array. Two spatial axes, P and Q, are its plane, the others, F cells in
+// row-major order, fold into its channels: P and Q are the two last axes, with fold_last the two first (1-D:
+// Q alone; up to two axes F = 1). Row i at (b, f, p, q) and channel c goes to element
 //
-//   channels_last  ((b*Y + y)*X + x) * (C*Z) + c*Z + z
-//   else           ((b*C*Z + c*Z + z)*Y + y)*X + x
+//   channels_last  ((b*P + p)*Q + q) * (C*F) + c*F + f
+//   else           ((b*C*F + c*F + f)*P + p)*Q + q
 //
 // A row whose coordinate lies outside writes nothing; its number lowers *bad_row.
 #pragma once
 
+#include <array>
 #include <cstdint>
 #include <span>
 #include <string_view>
@@ -19,6 +21,7 @@ namespace voxgemm {
 /// Views only; whoever calls owns the memory.
 struct ScatterDenseArgs {
   bool channels_last = false;
+  bool fold_last = false;
   std::int32_t element_bytes = 1;  // 1, 2 or 4
   std::int32_t ndim = 3;
   Dims spatial_shape{};
@@ -32,6 +35,39 @@ struct ScatterDenseArgs {
   const std::int32_t* device_rows = nullptr;  // CUDA: one int32 on the device, else null
   std::int32_t* bad_row = nullptr;            // CPU: smallest bad row, INT32_MAX before; atomic. CUDA: null
 };
+
+/// Elements from one batch entry, channel or cell of an axis to the next: the formulas above, factor by
+/// factor.
+struct DenseStrides {
+  std::int64_t batch = 0;
+  std::int64_t channel = 0;
+  std::int64_t axis[kMaxDims] = {};
+};
+
+namespace {  // every file keeps its own copy, whatever its ISA flags
+
+inline DenseStrides dense_strides(const ScatterDenseArgs& a) {
+  const std::int32_t plane_axes = a.ndim < 2 ? a.ndim : 2;
+  const std::int32_t first = a.fold_last ? 0 : a.ndim - plane_axes;
+  std::int64_t plane = 1;
+  std::int64_t folded = 1;
+  for (std::int32_t axis = 0; axis < a.ndim; ++axis) {
+    (axis >= first && axis < first + plane_axes ? plane : folded) *= a.spatial_shape[axis];
+  }
+  DenseStrides s;
+  s.channel = a.channels_last ? folded : folded * plane;
+  s.batch = plane * folded * a.channels;
+  std::int64_t in_plane = a.channels_last ? folded * a.channels : 1;
+  std::int64_t in_fold = a.channels_last ? 1 : plane;
+  for (std::int32_t axis = a.ndim - 1; axis >= 0; --axis) {
+    std::int64_t& step = axis >= first && axis < first + plane_axes ? in_plane : in_fold;
+    s.axis[axis] = step;
+    step *= a.spatial_shape[axis];
+  }
+  return s;
+}
+
+}  // namespace
 
 struct ScatterDenseKernel {
   std::string_view name;  // "<isa>_scatter_dense"

@@ -97,7 +97,10 @@ Status scatter_dense(Context& context, const SparseTensorView& in, DenseLayout l
   std::int32_t bad_row = std::numeric_limits<std::int32_t>::max();
   const bool cpu = context.device().kind == DeviceKind::kCpu;
   const auto element = static_cast<std::int64_t>(size_of(features.dtype));
-  const ScatterDenseArgs args{.channels_last = layout == DenseLayout::kNHWC,
+  const bool channels_last = layout == DenseLayout::kNHWC || layout == DenseLayout::kNHWCFoldLast;
+  const bool fold_last = layout == DenseLayout::kNCHWFoldLast || layout == DenseLayout::kNHWCFoldLast;
+  const ScatterDenseArgs args{.channels_last = channels_last,
+                              .fold_last = fold_last,
                               .element_bytes = static_cast<std::int32_t>(element),
                               .ndim = ndim,
                               .spatial_shape = in.spatial_shape,

@@ -311,7 +311,8 @@ TEST_F(OpsCuda, ScatterDenseEqualsCpu) {
   for (const Dims& shape : {Dims{40}, Dims{12, 30}, Dims{2, 25, 33}, Dims{2, 3, 9, 8}}) {
     for (const std::int32_t channels : {1, 17, 64}) {
       for (const DType type : kTypes) {
-        for (const DenseLayout layout : {DenseLayout::kNCHW, DenseLayout::kNHWC}) {
+        for (const DenseLayout layout : {DenseLayout::kNCHW, DenseLayout::kNHWC, DenseLayout::kNCHWFoldLast,
+                                         DenseLayout::kNHWCFoldLast}) {
           const auto rows = static_cast<std::int32_t>(shape.product());
           const std::vector<std::int32_t> indices = random_indices(rng, shape, 2, rows);
           Buffer device_indices = test::upload(both.gpu(), indices, indices.size() + 64);

@@ -40,31 +40,6 @@ void expect_sites(const std::vector<Site>& want, const RunOutput& got, int ndim)
   }
 }
 
-/// Dense array in the layout of `info` from rows.
-template <typename T>
-std::vector<T> densify(const std::vector<T>& rows, const std::vector<Site>& sites, const OutputInfo& info) {
-  std::vector<T> dense(
-      static_cast<std::size_t>(dense_elements(info.spatial_shape, info.batch_size, info.channels)), T{});
-  const Dims& shape = info.spatial_shape;
-  EXPECT_EQ(shape.ndim, 3);
-  for (std::size_t row = 0; row < sites.size(); ++row) {
-    for (std::int64_t c = 0; c < info.channels; ++c) {
-      const std::int64_t b = sites[row][0];
-      const std::int64_t z = sites[row][1];
-      const std::int64_t y = sites[row][2];
-      const std::int64_t x = sites[row][3];
-      const std::int64_t plane = c * shape[0] + z;
-      const std::int64_t planes = static_cast<std::int64_t>(info.channels) * shape[0];
-      const std::int64_t at = info.layout == DenseLayout::kNCHW
-                                  ? ((b * planes + plane) * shape[1] + y) * shape[2] + x
-                                  : ((b * shape[1] + y) * shape[2] + x) * planes + plane;
-      dense[static_cast<std::size_t>(at)] =
-          rows[row * static_cast<std::size_t>(info.channels) + static_cast<std::size_t>(c)];
-    }
-  }
-  return dense;
-}
-
 TEST(EngineInt8, EveryValueEqualsTheNaiveNetwork) {
   Context context = one_thread();
   for (TestNetwork& t : all_test_networks()) {
@@ -112,7 +87,7 @@ TEST(EngineInt8, OutputsEqualTheNaiveNetworkInInt8) {
       const auto& rows = sites.sites[static_cast<std::size_t>(net.nodes[source].sites)];
       std::vector<std::int8_t> expected = want.stored[source];
       if (info.dense) {
-        expected = densify(expected, rows, info);
+        expected = naive_dense(expected, rows, info);
       } else {
         expect_sites(rows, got.outputs[i], info.spatial_shape.ndim);
       }
@@ -140,8 +115,8 @@ TEST(EngineInt8, FloatOutputsAreTheLastSumsOrDequantisedValues) {
   const auto deep = static_cast<std::size_t>(node_named(net, "low.relu"));
   std::vector<float> rows;
   for (const std::int8_t q : want.stored[deep]) rows.push_back(static_cast<float>(q) * want.scale[deep]);
-  const std::vector<float> dense = densify(rows, sites.sites[static_cast<std::size_t>(net.nodes[deep].sites)],
-                                           runner.engine().outputs()[1]);
+  const std::vector<float> dense = naive_dense(
+      rows, sites.sites[static_cast<std::size_t>(net.nodes[deep].sites)], runner.engine().outputs()[1]);
   ASSERT_EQ(dense.size() * sizeof(float), got.outputs[1].features.size());
   EXPECT_EQ(std::memcmp(dense.data(), got.outputs[1].features.data(), dense.size() * sizeof(float)), 0);
 }

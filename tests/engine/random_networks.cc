@@ -68,7 +68,7 @@ class Generator {
     const std::string name = std::string("out").append(std::to_string(outputs_++));
     Network& net = t_.net;
     if (kind == 1) {
-      value = net.to_dense(value, pick(0, 1) == 0 ? DenseLayout::kNCHW : DenseLayout::kNHWC, name);
+      value = net.to_dense(value, static_cast<DenseLayout>(pick(0, 3)), name);
     } else if (kind > 1) {
       value = net.global_pool(value, kind == 2 ? PoolKind::kMax : PoolKind::kAverage, name);
     }

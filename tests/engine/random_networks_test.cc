@@ -35,17 +35,23 @@ void expect_same_outputs(const RunResult& got, const RunResult& want, const Engi
   }
 }
 
-/// The rows of every sparse int8 output against the naive network's.
+/// Every int8 output, sparse or scattered, against the naive network's.
 void expect_naive_outputs(const TestNetwork& t, const Frame& frame, const ScaleTable& scales,
                           const RunResult& got, const Engine& engine) {
   const Network::Impl& net = t.net.impl();
-  const NaiveInt8 want = naive_int8(net, naive_sites(net, frame), frame, scales);
+  const NaiveSites sites = naive_sites(net, frame);
+  const NaiveInt8 want = naive_int8(net, sites, frame, scales);
   for (std::size_t i = 0; i < got.outputs.size(); ++i) {
-    if (engine.outputs()[i].dense) continue;
-    const auto& rows = want.stored[static_cast<std::size_t>(net.outputs[i].node)];
-    ASSERT_LE(rows.size(), got.outputs[i].features.size());
-    EXPECT_EQ(std::memcmp(rows.data(), got.outputs[i].features.data(), rows.size()), 0)
-        << engine.outputs()[i].name;
+    const OutputInfo& info = engine.outputs()[i];
+    const Node& node = net.node(net.outputs[i].node);
+    if (node.kind == NodeKind::kGlobalPool) continue;
+    const auto source = static_cast<std::size_t>(info.dense ? node.inputs[0] : net.outputs[i].node);
+    std::vector<std::int8_t> values = want.stored[source];
+    if (info.dense) {
+      values = naive_dense(values, sites.sites[static_cast<std::size_t>(net.nodes[source].sites)], info);
+    }
+    ASSERT_LE(values.size(), got.outputs[i].features.size());
+    EXPECT_EQ(std::memcmp(values.data(), got.outputs[i].features.data(), values.size()), 0) << info.name;
   }
 }
 

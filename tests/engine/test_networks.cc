@@ -64,6 +64,7 @@ TestNetwork mixed_layers() {
   net.output(net.to_dense(out, DenseLayout::kNHWC, "dense"), "dense");
   net.output(net.global_pool(out, PoolKind::kMax, "max"), "max");
   net.output(net.add(point, sum, "late"), "late");
+  net.output(net.to_dense(sum, DenseLayout::kNCHWFoldLast, "folded"), "folded");
   return t;
 }
 

@@ -1,5 +1,5 @@
 // Proves: every element of the dense array is what the layout's definition says, zero elsewhere, for 1 to 4
-// axes, both layouts, every element size, any number of threads and every row of the table, for rows in
+// axes, all layouts, every element size, any number of threads and every row of the table, for rows in
 // ascending and in any order, and for any alignment of the array; rows outside are reported by number and
 // write nothing.
 #include "kernels/scatter_dense/scatter_dense.h"
@@ -7,6 +7,7 @@
 #include <gtest/gtest.h>
 
 #include <algorithm>
+#include <array>
 #include <numeric>
 
 #include "tests/ops/matrix.h"
@@ -44,25 +45,36 @@ struct Scene {
   }
 };
 
-// The truth, element by element, through an array indexed [b][c][z][y][x] or [b][y][x][c][z].
+constexpr std::array kLayouts{DenseLayout::kNCHW, DenseLayout::kNHWC, DenseLayout::kNCHWFoldLast,
+                              DenseLayout::kNHWCFoldLast};
+
+// The truth, element by element, through an array indexed [b][c][f][p][q] or [b][p][q][c][f]: f is the cell
+// of the folded axes, p and q are those of the plane.
 template <typename T>
 std::vector<T> expected_dense(const Scene& s, Matrix<T>& features, std::int32_t channels,
                               DenseLayout layout) {
   const int n = s.shape.ndim;
-  const std::int64_t x_size = s.shape[n - 1];
-  const std::int64_t y_size = n >= 2 ? s.shape[n - 2] : 1;
-  const std::int64_t z_size = s.shape.product() / (x_size * y_size);
+  const bool channels_last = layout == DenseLayout::kNHWC || layout == DenseLayout::kNHWCFoldLast;
+  const bool fold_last = layout == DenseLayout::kNCHWFoldLast || layout == DenseLayout::kNHWCFoldLast;
+  const int p_axis = n == 1 ? -1 : fold_last ? 0 : n - 2;
+  const int q_axis = fold_last && n > 1 ? 1 : n - 1;
+  const std::int64_t q_size = s.shape[q_axis];
+  const std::int64_t p_size = p_axis >= 0 ? s.shape[p_axis] : 1;
+  const std::int64_t f_size = s.shape.product() / (q_size * p_size);
   std::vector<T> out(static_cast<std::size_t>(dense_elements(s.shape, s.batch, channels)), T{});
   for (std::int32_t r = 0; r < s.n; ++r) {
     const std::int32_t* row = s.indices.data() + r * (1 + n);
-    const std::int64_t x = row[n];
-    const std::int64_t y = n >= 2 ? row[n - 1] : 0;
-    const std::int64_t z = n == 3 ? row[1] : n == 4 ? row[1] * std::int64_t{s.shape[1]} + row[2] : 0;
+    const std::int64_t q = row[1 + q_axis];
+    const std::int64_t p = p_axis >= 0 ? row[1 + p_axis] : 0;
+    std::int64_t f = 0;
+    for (int axis = 0; axis < n; ++axis) {
+      if (axis != p_axis && axis != q_axis) f = f * s.shape[axis] + row[1 + axis];
+    }
     for (std::int64_t c = 0; c < channels; ++c) {
-      const std::int64_t folded = c * z_size + z;
-      const std::int64_t at = layout == DenseLayout::kNCHW
-                                  ? ((row[0] * channels * z_size + folded) * y_size + y) * x_size + x
-                                  : ((row[0] * y_size + y) * x_size + x) * channels * z_size + folded;
+      const std::int64_t folded = c * f_size + f;
+      const std::int64_t at = channels_last
+                                  ? ((row[0] * p_size + p) * q_size + q) * channels * f_size + folded
+                                  : ((row[0] * channels * f_size + folded) * p_size + p) * q_size + q;
       out[static_cast<std::size_t>(at)] = features.at(r, c);
     }
   }
@@ -83,12 +95,13 @@ void check_scene(const Scene& s, std::int32_t channels) {
   for (const std::string& name : runnable_rows(scatter_dense_kernels())) {
     for (const int threads : {1, 2, 5}) {
       Context context = forced(name, threads);
-      for (const DenseLayout layout : {DenseLayout::kNCHW, DenseLayout::kNHWC}) {
+      for (const DenseLayout layout : kLayouts) {
         const auto truth = expected_dense(s, features, channels, layout);
         Matrix<T> out(1, static_cast<std::int32_t>(truth.size()), static_cast<std::int64_t>(truth.size()));
         ASSERT_TRUE(scatter_dense(context, tensor, layout, out.data()).ok());
         ASSERT_EQ(std::memcmp(out.data(), truth.data(), truth.size() * sizeof(T)), 0)
-            << name << " " << to_string(s.shape) << " channels " << channels << " threads " << threads;
+            << name << " layout " << static_cast<int>(layout) << " " << to_string(s.shape) << " channels "
+            << channels << " threads " << threads;
         EXPECT_TRUE(out.untouched_from(static_cast<std::int64_t>(truth.size())));
       }
     }
@@ -112,6 +125,41 @@ TEST(ScatterDense, LargeSceneOnSeveralThreads) {
   check_scene<float>(Scene({2, 96, 100}, 2, 9000, 7), 32);
   check_scene<float>(Scene({2, 96, 100}, 2, 9000, 7, true), 32);
   check_scene<std::int8_t>(Scene({2, 96, 100}, 2, 9000, 7, true), 120);
+  check_scene<float>(Scene({96, 100, 2}, 2, 9000, 7, true), 32);
+  check_scene<float>(Scene({96, 10, 4, 5}, 2, 9000, 7, true), 32);
+}
+
+void check_any_alignment(const ScatterDenseKernel& row, const Scene& s, bool fold_last) {
+  const std::int32_t channels = 19;
+  Matrix<float> features(s.n, channels, channels + 2);
+  for (std::int64_t i = 0; i < s.n * channels; ++i) {
+    features.at(i / channels, i % channels) = static_cast<float>(i + 1);
+  }
+  const std::vector<float> truth =
+      expected_dense(s, features, channels, fold_last ? DenseLayout::kNCHWFoldLast : DenseLayout::kNCHW);
+  for (std::size_t shift = 0; shift < 16; ++shift) {
+    std::vector<float> out(truth.size() + 32, -1.0F);
+    const ScatterDenseArgs args{.fold_last = fold_last,
+                                .element_bytes = 4,
+                                .ndim = s.shape.ndim,
+                                .spatial_shape = s.shape,
+                                .batch_size = s.batch,
+                                .channels = channels,
+                                .indices = s.indices.data(),
+                                .features = features.data(),
+                                .stride = channels + 2,
+                                .out = out.data() + shift,
+                                .rows = s.n};
+    const std::int64_t strips = row.ordered_strips(args);
+    ASSERT_GT(strips, 0);
+    row.run_ordered(args, {strips / 2, strips});
+    row.run_ordered(args, {0, strips / 2});
+    const auto begin = out.begin() + static_cast<std::ptrdiff_t>(shift);
+    const auto end = begin + static_cast<std::ptrdiff_t>(truth.size());
+    ASSERT_TRUE(std::equal(begin, end, truth.begin())) << to_string(s.shape) << " shift " << shift;
+    const auto untouched = [](float v) { return v == -1.0F; };
+    ASSERT_TRUE(std::all_of(out.begin(), begin, untouched) && std::all_of(end, out.end(), untouched));
+  }
 }
 
 // Rows that stream, called for every place that an array can have in a line of 64 bytes.
@@ -119,34 +167,12 @@ TEST(ScatterDense, OrderedRowsAtAnyAlignment) {
   for (const ScatterDenseKernel& row : scatter_dense_kernels()) {
     if (row.run_ordered == nullptr || !Context({.threads = 1}).supports(row.isa)) continue;
     for (const Scene& s : {Scene({3, 8, 10}, 2, 200, 3, true), Scene({64}, 2, 60, 4, true),
-                           Scene({2, 2, 4, 60}, 1, 333, 5, true), Scene({40, 32}, 1, 0, 6, true)}) {
-      const std::int32_t channels = 19;
-      Matrix<float> features(s.n, channels, channels + 2);
-      for (std::int64_t i = 0; i < s.n * channels; ++i) {
-        features.at(i / channels, i % channels) = static_cast<float>(i + 1);
-      }
-      const std::vector<float> truth = expected_dense(s, features, channels, DenseLayout::kNCHW);
-      for (std::size_t shift = 0; shift < 16; ++shift) {
-        std::vector<float> out(truth.size() + 32, -1.0F);
-        const ScatterDenseArgs args{.element_bytes = 4,
-                                    .ndim = s.shape.ndim,
-                                    .spatial_shape = s.shape,
-                                    .batch_size = s.batch,
-                                    .channels = channels,
-                                    .indices = s.indices.data(),
-                                    .features = features.data(),
-                                    .stride = channels + 2,
-                                    .out = out.data() + shift,
-                                    .rows = s.n};
-        const std::int64_t strips = row.ordered_strips(args);
-        ASSERT_GT(strips, 0);
-        row.run_ordered(args, {strips / 2, strips});
-        row.run_ordered(args, {0, strips / 2});
-        const auto begin = out.begin() + static_cast<std::ptrdiff_t>(shift);
-        const auto end = begin + static_cast<std::ptrdiff_t>(truth.size());
-        ASSERT_TRUE(std::equal(begin, end, truth.begin())) << to_string(s.shape) << " shift " << shift;
-        const auto untouched = [](float v) { return v == -1.0F; };
-        ASSERT_TRUE(std::all_of(out.begin(), begin, untouched) && std::all_of(end, out.end(), untouched));
+                           Scene({2, 2, 4, 60}, 1, 333, 5, true), Scene({40, 32}, 1, 0, 6, true),
+                           Scene({8, 10, 3}, 2, 240, 7, true), Scene({4, 36, 2, 5}, 2, 1100, 8, true)}) {
+      for (const bool fold_last : {false, true}) {
+        const std::int64_t plane = std::int64_t{s.shape[0]} * (s.shape.ndim > 1 ? s.shape[1] : 1);
+        if (fold_last && plane % 16 != 0) continue;
+        check_any_alignment(row, s, fold_last);
       }
     }
   }

@@ -1,7 +1,9 @@
 // voxgemm run: one frame through a backbone, layer by layer.
 #include <fmt/format.h>
+#include <fmt/ranges.h>
 
 #include <array>
+#include <cmath>
 #include <memory>
 #include <nlohmann/json.hpp>
 #include <optional>
@@ -11,6 +13,7 @@
 
 #include "tools/commands.h"
 #include "tools/io/output.h"
+#include "tools/report/columns.h"
 #include "tools/report/layers.h"
 #include "tools/report/message.h"
 #include "tools/report/picture.h"
@@ -46,6 +49,7 @@ struct Findings {
   std::uint64_t checksum = 0;
   bool not_finite = false;
   std::optional<double> output_sqnr_db;
+  std::vector<double> input_sqnr_db;  ///< by channel; empty without a comparison
 };
 
 /// Microseconds of each step and of the whole frame over the repeats.
@@ -125,9 +129,13 @@ TimeTotals make_totals(const std::vector<LayerRow>& rows, const Samples& samples
   return totals;
 }
 
-nlohmann::json input_json(const WorkOptions& work, const InputFrame& frame) {
+nlohmann::json input_json(const WorkOptions& work, const InputFrame& frame, const Findings& found) {
   const VoxelGrid grid = work.grid();
   const Dims shape = work.spatial_shape();
+  nlohmann::json sqnr = nlohmann::json::array();
+  for (const double db : found.input_sqnr_db) {
+    sqnr.push_back(std::isfinite(db) ? nlohmann::json(db) : nlohmann::json());
+  }
   return {{"source", frame.source},
           {"points", frame.counts.points},
           {"points_not_finite", frame.counts.not_finite},
@@ -136,6 +144,10 @@ nlohmann::json input_json(const WorkOptions& work, const InputFrame& frame) {
           {"points_beyond_max_voxels", frame.counts.voxel_overflow},
           {"voxels", frame.frame.num_voxels},
           {"channels", frame.channels},
+          {"channel_names", frame.channel_names()},
+          {"channel_sqnr_db", sqnr},
+          {"columns", ranges_json(frame.ranges)},
+          {"assumed", frame.cloud.notes},
           {"batch_size", frame.batch_size},
           {"spatial_shape_zyx", {shape[0], shape[1], shape[2]}},
           {"range_min_xyz", grid.min_xyz},
@@ -159,7 +171,7 @@ void write_figures(const Arguments& arguments, const Context& context, const Inp
                                 {"forced_kernel", arguments.work.kernel},
                                 {"seed", arguments.work.simulate.seed},
                                 {"repeats", arguments.repeat},
-                                {"input", input_json(arguments.work, frame)},
+                                {"input", input_json(arguments.work, frame, found)},
                                 {"layers", layers_json(found.rows)},
                                 {"totals", totals_json(found.totals)},
                                 {"workspace_bytes", session.workspace_bytes()},
@@ -186,6 +198,10 @@ void print_head(const Arguments& arguments, const Context& context, const InputF
                grouped(frame.counts.not_finite), grouped(frame.counts.point_overflow),
                arguments.work.grid().max_points_per_voxel, grouped(frame.counts.voxel_overflow),
                grouped(arguments.work.grid().max_voxels));
+  }
+  fmt::print("columns  {}\n", ranges_text(frame.ranges));
+  if (!frame.cloud.notes.empty()) {
+    fmt::print("assumed  {}\n", printable(fmt::format("{}", fmt::join(frame.cloud.notes, "; "))));
   }
   fmt::print("voxels   {} of shape {}, {} channels\n", grouped(frame.frame.num_voxels),
              to_string(arguments.work.spatial_shape()), frame.channels);
@@ -225,12 +241,19 @@ void run_run(const Arguments& given) {
   found.totals = make_totals(found.rows, samples);
   found.checksum = session.checksum();
   found.not_finite = session.has_not_finite();
-  if (!sqnr.layers.empty()) found.output_sqnr_db = sqnr.layers.back().sqnr_db;
+  if (!sqnr.layers.empty()) {
+    found.output_sqnr_db = sqnr.layers.back().sqnr_db;
+    found.input_sqnr_db = sqnr.layers.front().channel_sqnr_db;
+  }
 
   fmt::print("{}", layer_table(found.rows, found.totals));
   print_memory(session);
   fmt::print("\noutput checksum {:016x}{}\n", found.checksum,
              found.not_finite ? " (NaN or infinite values!)" : "");
+  if (!found.input_sqnr_db.empty()) {
+    fmt::print("input SQNR in dB by channel: {}\n",
+               channels_text(frame.channel_names(), found.input_sqnr_db));
+  }
   if (found.output_sqnr_db)
     fmt::print("output SQNR {:.1f} dB against the float32 pass\n", *found.output_sqnr_db);
   if (!arguments.json.empty()) {

@@ -37,6 +37,7 @@ struct LayerSqnr {
   double max_error = 0.0;      ///< max |x - scale * q|
   std::int64_t saturated = 0;  ///< int8 values at -128 or 127
   std::int64_t elements = 0;
+  std::vector<double> channel_sqnr_db;  ///< sqnr_db of each channel alone; 0 where int8 keeps nothing of it
 };
 struct SqnrReport {
   std::vector<LayerSqnr> layers;  ///< in step order, the last is the network's last sparse value

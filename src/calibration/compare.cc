@@ -9,19 +9,35 @@
 namespace voxgemm {
 namespace {
 
-LayerSqnr compare(const HostValue& exact, const HostValue& rounded) {
-  LayerSqnr layer;
+struct Power {
   double signal = 0.0;
   double noise = 0.0;
+
+  void add(const Power& other) {
+    signal += other.signal;
+    noise += other.noise;
+  }
+  [[nodiscard]] double sqnr_db() const {
+    return noise > 0.0 ? 10.0 * std::log10(signal / noise) : std::numeric_limits<double>::infinity();
+  }
+};
+
+LayerSqnr compare(const HostValue& exact, const HostValue& rounded) {
+  LayerSqnr layer;
+  std::vector<Power> channels(static_cast<std::size_t>(exact.channels));
   for (std::size_t i = 0; i < exact.real.size(); ++i) {
     const double x = exact.real[i];
     const double error = x - static_cast<double>(rounded.real[i]);
-    signal += x * x;
-    noise += error * error;
+    channels[i % channels.size()].add({x * x, error * error});
     layer.amax = std::max(layer.amax, std::fabs(x));
     layer.max_error = std::max(layer.max_error, std::fabs(error));
   }
-  layer.sqnr_db = noise > 0.0 ? 10.0 * std::log10(signal / noise) : std::numeric_limits<double>::infinity();
+  Power all;
+  for (const Power& channel : channels) {
+    all.add(channel);
+    layer.channel_sqnr_db.push_back(channel.sqnr_db());
+  }
+  layer.sqnr_db = all.sqnr_db();
   layer.saturated = std::count_if(rounded.stored.begin(), rounded.stored.end(),
                                   [](std::int8_t q) { return q == 127 || q == -128; });
   layer.elements = static_cast<std::int64_t>(exact.real.size());

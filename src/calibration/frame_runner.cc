@@ -98,6 +98,7 @@ HostValue FrameRunner::value(std::int32_t step) const {
   if (view.device_num_voxels != nullptr) copy_to_host(context_, &n, view.device_num_voxels, sizeof n);
   n = std::min(n, view.capacity);
   const FeatureView& f = view.features;
+  host.channels = f.channels;
   const std::size_t item = size_of(f.dtype);
   std::vector<std::byte> bytes(static_cast<std::size_t>(n) * static_cast<std::size_t>(f.stride) * item);
   copy_to_host(context_, bytes.data(), f.data, bytes.size());

@@ -20,6 +20,7 @@ SparseTensor upload_frame(Context& context, const Dims& spatial_shape, std::int3
 struct HostValue {
   std::vector<float> real;          ///< [n][channels]: scale * stored
   std::vector<std::int8_t> stored;  ///< likewise, int8 values only
+  std::int32_t channels = 0;
 };
 
 /// Engine of `network` with capacities that fit all of `frames`, whatever the network has recorded.

@@ -3,7 +3,9 @@
 #include <gtest/gtest.h>
 
 #include <algorithm>
+#include <array>
 #include <cmath>
+#include <limits>
 
 #include "graph/nodes.h"
 #include "voxgemm/calibration.h"
@@ -134,16 +136,31 @@ TEST(ComparePrecisions, MeasuresTheNoiseOfEachValue) {
   EXPECT_EQ(report.layers[0].name, "in");
   EXPECT_EQ(report.layers[0].elements, 6);
   EXPECT_EQ(report.layers[0].amax, 2.0);
-  double signal = 0.0;
-  double noise = 0.0;
+  std::array<double, 3> signal{};  // of each channel, and of both
+  std::array<double, 3> noise{};
   const double scale = static_cast<double>(scales.scale.at("in"));
-  for (const float x : frames[0].features) {
-    const double q = std::nearbyint(static_cast<double>(x) / scale);
-    signal += static_cast<double>(x) * static_cast<double>(x);
-    noise += std::pow(static_cast<double>(x) - scale * q, 2.0);
+  for (std::size_t i = 0; i < frames[0].features.size(); ++i) {
+    const double x = static_cast<double>(frames[0].features[i]);
+    const double q = std::nearbyint(x / scale);
+    for (const std::size_t at : {i % 2, std::size_t{2}}) {
+      signal[at] += x * x;
+      noise[at] += std::pow(x - scale * q, 2.0);
+    }
   }
-  EXPECT_NEAR(report.layers[0].sqnr_db, 10.0 * std::log10(signal / noise), 1e-3);
+  ASSERT_EQ(report.layers[0].channel_sqnr_db.size(), 2U);
+  const auto decibels = [&](std::size_t at) { return 10.0 * std::log10(signal[at] / noise[at]); };
+  for (std::size_t c = 0; c < 2; ++c) {
+    EXPECT_NEAR(report.layers[0].channel_sqnr_db[c], decibels(c), 1e-3) << c;
+  }
+  EXPECT_NEAR(report.layers[0].sqnr_db, decibels(2), 1e-3);
   EXPECT_EQ(report.layers.back().name, "last");
+  Frame lost = frames[0];
+  lost.features = {127.0F, 0.25F, 0.0F, -0.25F, 1.0F, 0.0F};
+  ScaleTable ones = scales;
+  ones.scale["in"] = 1.0F;
+  const SqnrReport small = compare_precisions(context, net, ones, lost);
+  EXPECT_EQ(small.layers[0].channel_sqnr_db[0], std::numeric_limits<double>::infinity());
+  EXPECT_EQ(small.layers[0].channel_sqnr_db[1], 0.0);
   ScaleTable coarse = scales;
   coarse.scale["twice"] *= 16.0F;
   EXPECT_LT(compare_precisions(context, net, coarse, frames[0]).layers[1].sqnr_db,

@@ -3,6 +3,7 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <limits>
 #include <nlohmann/json.hpp>
 #include <set>
 #include <sstream>
@@ -220,6 +221,52 @@ TEST(BackboneCommands, ColumnsThatAreNoneAreRefusedOrWarnedOf) {
   EXPECT_EQ(warned.code, 0) << warned.out;
   EXPECT_THAT(warned.out, HasSubstr("voxgemm: warning: "));
   EXPECT_THAT(warned.out, HasSubstr("of 200 points are dropped"));
+}
+
+TEST(BackboneCommands, RunTellsWhatTheColumnsHoldAndWhatWasAssumed) {
+  const TemporaryFolder folder;
+  PointCloud cloud{.columns = "xyzir", .values = {}};
+  for (int i = 0; i < 200; ++i) {
+    for (const int value : {i, 1, -1, i % 128, i % 32}) cloud.values.push_back(static_cast<float>(value) / 4);
+  }
+  cloud.values[3] = 255.0F;
+  cloud.values[6] = std::numeric_limits<float>::quiet_NaN();
+  write_points(folder / "p.npy", cloud, "f32");
+  const std::string json = (folder / "a.json").string();
+  const Outcome outcome =
+      voxgemm("run --repeat 1 --columns xyzir --points " + (folder / "p.npy").string() + " --json " + json);
+  ASSERT_EQ(outcome.code, 0) << outcome.out;
+  EXPECT_THAT(outcome.out,
+              HasSubstr("columns  x 0 to 49.75, y 0.25 to 0.25 (1 not finite), z -0.25 to -0.25, "
+                        "i 0 to 255, r 0 to 7.75\n"));
+  EXPECT_THAT(outcome.out, HasSubstr("assumed  r is not read; t is not there: zeros; i is divided by 255\n"));
+  EXPECT_THAT(outcome.out, HasSubstr("\ninput SQNR in dB by channel: x "));
+  EXPECT_THAT(outcome.out, HasSubstr(", t exact\n"));
+  const nlohmann::json input = read_json(json)["input"];
+  EXPECT_EQ(input["columns"].size(), 5U);
+  EXPECT_EQ(input["columns"][1],
+            (nlohmann::json{{"name", "y"}, {"min", 0.25}, {"max", 0.25}, {"not_finite", 1}}));
+  EXPECT_EQ(input["assumed"].size(), 3U);
+  EXPECT_EQ(input["channel_names"], (std::vector<std::string>{"x", "y", "z", "i", "t"}));
+  ASSERT_EQ(input["channel_sqnr_db"].size(), 5U);
+  EXPECT_GT(input["channel_sqnr_db"][0], 30.0);
+  EXPECT_TRUE(input["channel_sqnr_db"][4].is_null());
+}
+
+// Two columns swapped for each other's: the one that is far too large takes the whole int8 range.
+TEST(BackboneCommands, AChannelThatInt8LosesIsTold) {
+  const TemporaryFolder folder;
+  PointCloud cloud{.columns = "xyzi", .values = {}};
+  for (int i = 0; i < 100; ++i) {
+    for (const float value : {20.0F, 1.5F, -1.0F, static_cast<float>(i) * 1000.0F}) {
+      cloud.values.push_back(value + (value == 20.0F ? static_cast<float>(i) / 4.0F : 0.0F));
+    }
+  }
+  write_points(folder / "p.bin", cloud, "f32");
+  const Outcome outcome = voxgemm("run --repeat 1 --columns xyzi --points " + (folder / "p.bin").string());
+  ASSERT_EQ(outcome.code, 0) << outcome.out;
+  EXPECT_THAT(outcome.out, HasSubstr(", i 0 to 9.9e+04\n"));
+  EXPECT_THAT(outcome.out, HasSubstr(", y 0.0, z 0.0, i "));
 }
 
 TEST(BackboneCommands, FilesOfUsersAreReadAsTheyAreMeant) {

@@ -309,6 +309,33 @@ TEST(PointsFile, ColumnTHoldsAgesOrIsRefused) {
   EXPECT_EQ(fault(), "");
 }
 
+// 5 rows of x, y, z, i read as 4 rows of x, y, z, i, t: every value is small, and no age is too large.
+TEST(PointsFile, AssumedColumnsWithoutIntensitiesAreRefused) {
+  const TemporaryFolder folder;
+  std::vector<float> rows;
+  for (int i = 0; i < 5; ++i) rows.insert(rows.end(), {1.5F, -0.5F, 0.25F, 0.75F});
+  const auto file = folder.file("room.bin", bytes_of(rows));
+  const PointCloud wrong = read_points(file, {});
+  EXPECT_EQ(wrong.num_points(), 4);
+  EXPECT_EQ(error_of([&] { check_ages("room.bin", wrong); }), "");
+  EXPECT_THAT(error_of([&] { check_assumed("room.bin", wrong); }),
+              HasSubstr("room.bin: column 'i' holds no intensities: -0.5 at point 2; the columns were taken "
+                        "for xyzit: say with --columns"));
+  PointCloud told = read_points(file, {.columns = "xyzit"});  // whoever says so is believed
+  EXPECT_EQ(error_of([&] { check_assumed("room.bin", told); }), "");
+  EXPECT_EQ(error_of([&] { check_assumed("", select_columns(wrong, "xyz")); }), "");
+  EXPECT_NE(error_of([&] { check_assumed("", select_columns(wrong, "xyzi")); }), "");
+  Array array;
+  array.shape = {2, 4};
+  array.bytes.resize(32);
+  write_npy(folder / "a.npy", array);
+  const PointCloud npy = read_points(folder / "a.npy", {});
+  EXPECT_TRUE(npy.assumed);
+  EXPECT_THAT(npy.notes, ElementsAre("columns are xyzi, by their number"));
+  EXPECT_EQ(error_of([&] { check_assumed("a.npy", npy); }), "");
+  EXPECT_FALSE(read_points(folder / "a.npy", {.columns = "xyzi"}).assumed);
+}
+
 TEST(PointsFile, SelectColumnsReordersAndFillsWithZeros) {
   PointCloud cloud;
   cloud.columns = "zxyt";

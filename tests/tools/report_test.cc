@@ -1,12 +1,17 @@
 // Proves: messages are one printable line, tables align, numbers are grouped, pictures are valid PNG files
-// with the colours asked for.
+// with the colours asked for, ranges of columns are those of their finite values.
+#include <gmock/gmock.h>
 #include <gtest/gtest.h>
 #include <png.h>
 
+#include <cmath>
+#include <limits>
+#include <nlohmann/json.hpp>
 #include <vector>
 
 #include "tests/tools/temporary_folder.h"
 #include "tools/io/png.h"
+#include "tools/report/columns.h"
 #include "tools/report/layers.h"
 #include "tools/report/message.h"
 #include "tools/report/picture.h"
@@ -125,6 +130,29 @@ TEST(Picture, PointsAndVoxelsStandSideBySide) {
   // 10 pixels a metre; x = 5.01 lies 49.9 pixels below the top edge, y = 5.01 as far from the left edge.
   EXPECT_EQ(one.at(14 + 49, 34 + 49), height_colour((-1.0F + 2.6F) / 5.0F));
   EXPECT_EQ(two.at(14 + 214 + 46, 34 + 46), height_colour((-0.75F + 2.6F) / 5.0F));
+}
+
+TEST(Columns, RangesTellOfFiniteValues) {
+  constexpr float kInf = std::numeric_limits<float>::infinity();
+  const std::vector<std::string> names{"x", "i", "t"};
+  const std::vector<float> values{-53.9876F, 255.0F, kInf, 53.9F, 0.0F, -kInf, 1.0F, std::nanf(""), kInf};
+  const std::vector<ColumnRange> ranges = column_ranges(names, values);
+  EXPECT_EQ(ranges_text(ranges), "x -53.99 to 53.9, i 0 to 255 (1 not finite), t none finite");
+  const nlohmann::json json = ranges_json(ranges);
+  EXPECT_EQ(json[1], (nlohmann::json{{"name", "i"}, {"min", 0.0}, {"max", 255.0}, {"not_finite", 1}}));
+  EXPECT_TRUE(json[2]["min"].is_null());
+  EXPECT_EQ(json[2]["not_finite"], 3);
+  EXPECT_EQ(ranges_text(column_ranges(names, {})), "x none finite, i none finite, t none finite");
+}
+
+TEST(Columns, TextOfManyChannelsIsCut) {
+  const std::vector<std::string> names(20, "c");
+  std::vector<double> decibels(20, 1.25);
+  decibels[0] = std::numeric_limits<double>::infinity();
+  const std::string text = channels_text(names, decibels);
+  EXPECT_THAT(text, ::testing::StartsWith("c exact, c 1.2, c 1.2"));
+  EXPECT_THAT(text, ::testing::EndsWith("c 1.2 and 4 more"));
+  EXPECT_EQ(column_ranges(names, std::vector<float>(40, 1.0F)).size(), 20U);
 }
 
 }  // namespace

@@ -40,6 +40,13 @@ char column_of(const PointField& field) {
   return known == kNames.end() ? '_' : known->column;
 }
 
+/// Whether nobody would ask where the column comes from: the first of its names.
+bool is_usual(const PointField& field, char column) {
+  const auto first =
+      std::find_if(kNames.begin(), kNames.end(), [&](const KnownName& k) { return k.column == column; });
+  return lower_case(field.name) == first->name;
+}
+
 bool is_whole(Element element) {
   return element != Element::kF16 && element != Element::kF32 && element != Element::kF64;
 }
@@ -136,6 +143,9 @@ PointCloud cloud_of_fields(std::span<const PointField> fields, std::span<const s
   cloud.columns.clear();
   for (const std::size_t f : chosen) {
     const char column = column_of(fields[f]);
+    if (column != 't' && !is_usual(fields[f], column)) {
+      cloud.notes.push_back(fmt::format("{} is field '{}'", column, fields[f].name));
+    }
     if (column == 't') make_ages(fields[f], {values, cloud.columns.size(), chosen.size()}, cloud);
     cloud.columns += column;
   }

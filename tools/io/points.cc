@@ -43,6 +43,7 @@ std::string fitting_columns(std::size_t bytes, std::size_t item) {
 PointCloud read_bin(const std::filesystem::path& file, const PointsFormat& format) {
   PointCloud cloud;
   if (!format.columns.empty()) cloud.columns = format.columns;
+  cloud.assumed = format.columns.empty();
   const std::vector<std::byte> bytes = read_file(file);
   const std::size_t item = format.dtype == "f16" ? 2 : 4;
   const std::size_t row = item * cloud.columns.size();
@@ -85,7 +86,9 @@ PointCloud read_npy_points(const std::filesystem::path& file, const PointsFormat
     fail_io(file, fmt::format("shape {}: points are a matrix [n][columns]", array.shape_text()));
   }
   PointCloud cloud;
-  cloud.columns = format.columns.empty() ? default_columns(file, array.shape[1]) : format.columns;
+  cloud.assumed = format.columns.empty();
+  cloud.columns = cloud.assumed ? default_columns(file, array.shape[1]) : format.columns;
+  if (cloud.assumed) cloud.notes.push_back(fmt::format("columns are {}, by their number", cloud.columns));
   if (static_cast<std::int64_t>(cloud.columns.size()) != array.shape[1]) {
     fail_io(file, fmt::format("--columns '{}' names {} columns, the file has {}", cloud.columns,
                               cloud.columns.size(), array.shape[1]));
@@ -149,6 +152,18 @@ void check_ages(std::string_view source, const PointCloud& cloud) {
   if (whole && highest > 1.0F) fail(fmt::format("whole numbers up to {}, as of rings", highest));
 }
 
+void check_assumed(std::string_view source, const PointCloud& cloud) {
+  const std::size_t at = cloud.columns.find('i');
+  if (!cloud.assumed || at == std::string::npos) return;
+  for (std::size_t i = at; i < cloud.values.size(); i += cloud.columns.size()) {
+    if (!(cloud.values[i] < 0.0F)) continue;
+    throw Error(ErrorCode::kInvalidArgument,
+                fmt::format("{}: column 'i' holds no intensities: {} at point {}; the columns were taken for "
+                            "{}: say with --columns what they are",
+                            source, cloud.values[i], i / cloud.columns.size(), cloud.columns));
+  }
+}
+
 PointCloud read_points(const std::filesystem::path& file, const PointsFormat& format) {
   if (!format.columns.empty()) check_columns(format.columns);
   if (format.dtype != "f32" && format.dtype != "f16") {
@@ -190,9 +205,14 @@ void write_points(const std::filesystem::path& file, const PointCloud& cloud, st
 PointCloud select_columns(const PointCloud& cloud, std::string_view columns) {
   PointCloud out;
   out.columns = columns;
+  out.assumed = cloud.assumed;
   out.age_field = cloud.age_field;
   out.age_fault = cloud.age_fault;
   out.notes = cloud.notes;
+  for (const char column : cloud.columns) {
+    if (column == '_' || columns.find(column) != std::string_view::npos) continue;
+    out.notes.push_back(fmt::format("{} is not read", column));
+  }
   const auto n = static_cast<std::size_t>(cloud.num_points());
   out.values.assign(n * columns.size(), 0.0F);
   for (std::size_t c = 0; c < columns.size(); ++c) {

@@ -16,6 +16,7 @@ namespace voxgemm::tools {
 struct PointCloud {
   std::string columns = "xyzit";
   std::vector<float> values;  ///< [num_points][columns.size()]
+  bool assumed = false;       ///< neither the file nor an option names the columns
   std::string age_field;      ///< name of column t in the file, where it has one
   std::string age_fault;      ///< why column t holds no seconds, see check_ages(); empty: nothing is known
   std::vector<std::string> notes;  ///< what reading assumed, a phrase each
@@ -42,13 +43,18 @@ void check_points_output(std::string_view option, const std::filesystem::path& f
 /// Writes .bin or .npy, little-endian, by extension, in `dtype` "f32" or "f16". Throws kIo.
 void write_points(const std::filesystem::path& file, const PointCloud& cloud, std::string_view dtype);
 
-/// Columns in the order asked for; a column that the cloud lacks is filled with zeros, and noted.
+/// Columns in the order asked for; a column that the cloud lacks is filled with zeros. Such columns, and
+/// those that are left out, are noted.
 PointCloud select_columns(const PointCloud& cloud, std::string_view columns);
 
 /// Throws kInvalidArgument, naming column t, unless it can hold the ages of accumulated sweeps: seconds
 /// within 10 either way, and no whole numbers beyond 1 alone (rings). Taken for ages, rings, nanoseconds or
 /// times of day would also take the whole int8 range of the input. Values that are not finite are passed.
 void check_ages(std::string_view source, const PointCloud& cloud);
+
+/// Throws kInvalidArgument naming the column and the point when `columns` were assumed and column i holds a
+/// negative value: that is how coordinates look when rows are read with a column too many or too few.
+void check_assumed(std::string_view source, const PointCloud& cloud);
 
 /// Throws kInvalidArgument unless x, y and z occur and no letter but '_' occurs twice.
 void check_columns(std::string_view columns);

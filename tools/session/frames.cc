@@ -39,6 +39,7 @@ InputFrame load_voxels(Context& context, const WorkOptions& options) {
                             i / static_cast<std::size_t>(frame.channels),
                             i % static_cast<std::size_t>(frame.channels), frame.frame.features[i]));
   }
+  frame.ranges = column_ranges(frame.channel_names(), frame.frame.features);
   for (std::size_t i = 0; i < frame.frame.indices.size(); i += 4) {
     const std::int64_t entries = std::int64_t{frame.frame.indices[i]} + 1;
     frame.batch_size = static_cast<std::int32_t>(
@@ -70,6 +71,13 @@ void normalize_intensity(PointCloud& cloud) {
   }
   if (highest <= 1.5F) return;
   for (std::size_t i = at; i < cloud.values.size(); i += cloud.columns.size()) cloud.values[i] /= 255.0F;
+  cloud.notes.push_back("i is divided by 255");
+}
+
+std::vector<std::string> letters(std::string_view columns) {
+  std::vector<std::string> names;
+  for (const char column : columns) names.emplace_back(1, column);
+  return names;
 }
 
 /// Rows read with the wrong columns give points all over space.
@@ -86,6 +94,13 @@ void warn_of_dropped_points(const WorkOptions& options, const InputFrame& frame)
 PointsView InputFrame::points() const {
   const auto columns = static_cast<std::int32_t>(cloud.columns.size());
   return {cloud.values.data(), DType::kFloat32, cloud.num_points(), columns, columns};
+}
+
+std::vector<std::string> InputFrame::channel_names() const {
+  if (cloud.num_points() > 0) return letters(cloud.columns);
+  std::vector<std::string> names;
+  for (std::int32_t c = 0; c < channels; ++c) names.push_back(fmt::format("c{}", c));
+  return names;
 }
 
 void voxelize_frame(Context& context, const WorkOptions& options, InputFrame& frame) {
@@ -117,11 +132,17 @@ InputFrame load_frame(Context& context, const WorkOptions& options) {
     const bool assumed = format.columns.empty() && lower_case(options.points).ends_with(".bin");
     if (assumed) format.columns = kind.columns;
     frame.cloud = read_points(options.points, format);
-    if (assumed) frame.cloud.notes.push_back(fmt::format("columns are {}, as the network's", kind.columns));
+    if (assumed) {
+      frame.cloud.assumed = true;
+      frame.cloud.notes.push_back(fmt::format("columns are {}, as the network's", kind.columns));
+    }
     frame.source = options.points;
   }
-  frame.cloud = select_columns(frame.cloud, kind.columns);
-  check_ages(frame.source, frame.cloud);
+  frame.ranges = column_ranges(letters(frame.cloud.columns), frame.cloud.values);
+  const PointCloud chosen = select_columns(frame.cloud, kind.columns);
+  check_ages(frame.source, chosen);
+  check_assumed(frame.source, frame.cloud);
+  frame.cloud = chosen;
   normalize_intensity(frame.cloud);
   voxelize_frame(context, options, frame);
   if (frame.counts.points == 0) {

@@ -6,6 +6,7 @@
 #include <vector>
 
 #include "tools/io/points.h"
+#include "tools/report/columns.h"
 #include "tools/session/options.h"
 #include "voxgemm/calibration.h"
 #include "voxgemm/context.h"
@@ -15,14 +16,17 @@ namespace voxgemm::tools {
 
 /// One frame. `cloud` is empty when the voxels came from a file.
 struct InputFrame {
-  std::string source;  ///< file name, or "simulated, seed 3"
-  PointCloud cloud;    ///< columns in channel order
+  std::string source;               ///< file name, or "simulated, seed 3"
+  PointCloud cloud;                 ///< columns in channel order
+  std::vector<ColumnRange> ranges;  ///< of the columns as read, or of the features of --indices
   VoxelizeCounts counts{};
   Frame frame;  ///< voxels in host memory
   std::int32_t channels = 0;
   std::int32_t batch_size = 1;
 
   [[nodiscard]] PointsView points() const;
+  /// By column letter; of --indices "c0", "c1", ...
+  [[nodiscard]] std::vector<std::string> channel_names() const;
 };
 
 /// The frame that the options ask for; a simulated one when no file is named. Throws kIo, kShape,

@@ -162,6 +162,15 @@ function(check_style file limit)
   endif()
 endfunction()
 
+# The text of an error is made when it is thrown: core/check.h takes the format and its arguments. Else a check
+# in a loop over weights formats for each of them.
+function(check_lazy_texts file)
+  file(READ ${SOURCE}/${file} text)
+  if(text MATCHES "((check|require)[a-z_]*)\\([^;{}]*fmt::format\\(")
+    complain(${file} "a text that is formatted before its check: ${CMAKE_MATCH_1}(... fmt::format(...))")
+  endif()
+endfunction()
+
 set(seen 0)
 foreach(part include src kernels tools tests bench)
   file(GLOB_RECURSE files RELATIVE ${SOURCE} ${SOURCE}/${part}/*.h ${SOURCE}/${part}/*.cc ${SOURCE}/${part}/*.cu
@@ -173,6 +182,9 @@ foreach(part include src kernels tools tests bench)
       set(limit 700)
     endif()
     check_style(${file} ${limit})
+    if(part MATCHES "^(src|tools)$")
+      check_lazy_texts(${file})
+    endif()
     includes_of(${file} includes)
     get_filename_component(own_header ${file} NAME)
     if(part STREQUAL "kernels" AND file MATCHES "${isa_files}")

@@ -30,6 +30,8 @@ endfunction()
 
 file(REMOVE_RECURSE ${WORK})
 file(WRITE ${WORK}/src/gemm/good.cc "#include \"core/parallel.h\"\n#include \"kernels/implicit_gemm/implicit_gemm.h\"\n")
+file(WRITE ${WORK}/src/core/lazy.cc
+  "void f() { check(n > 0, ErrorCode::kShape, \"n is {}\", n); return fmt::format(\"{}\", n); }\n")
 expect(${WORK} 0 "")
 fault(src/core/a.cc "#include \"gemm/plan.h\"" "core may not include gemm/plan.h")
 fault(src/pairs/a.cc "#include \"engine/build.h\"" "engine comes after it")
@@ -51,6 +53,8 @@ fault(src/engine/a.cc "#include \"calibration/frame_runner.h\"" "calibration com
 fault(include/voxgemm/wild.h "#include <vector>" "no room has this header")
 fault(include/voxgemm/network.h "#include \"voxgemm/engine.h\"" "belongs to engine, which comes after graph")
 fault(tests/a.cc "int x;\t// tab" "a tab character")
+fault(src/gemm/a.cc "void f() { check(n > 0, ErrorCode::kShape,\n fmt::format(\"n is {}\", n)); }" "formatted before its check")
+fault(tools/a.cc "void f() { require_finite(v, fmt::format(\"n is {}\", n)); }" "formatted before its check")
 set(mark TO)
 fault(tests/a.cc "// ${mark}DO: later" "unfinished")
 string(REPEAT "//\n" 451 long)

@@ -1,10 +1,11 @@
 // Min-max calibration: the scale of every value, from a float32 pass.
-#include <fmt/format.h>
-
 #include <algorithm>
 #include <cmath>
+#include <string>
+#include <vector>
 
 #include "calibration/frame_runner.h"
+#include "core/check.h"
 #include "graph/nodes.h"
 #include "voxgemm/calibration.h"
 #include "voxgemm/engine.h"
@@ -18,9 +19,10 @@ ScaleTable calibrate_min_max(Context& context, const Network& network, std::span
   for (const Frame& frame : frames) {
     runner.run(frame);
     for (std::size_t step = 0; step < amax.size(); ++step) {
+      const std::string& layer = runner.engine().steps()[step].name;
       for (const float x : runner.value(static_cast<std::int32_t>(step)).real) {
-        check(std::isfinite(x), ErrorCode::kInvalidArgument,
-              fmt::format("layer '{}' makes a value that is not finite", runner.engine().steps()[step].name));
+        check_layer(std::isfinite(x), ErrorCode::kInvalidArgument, layer,
+                    "makes a value that is not finite: {}", x);
         amax[step] = std::max(amax[step], std::fabs(x));
       }
     }

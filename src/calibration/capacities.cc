@@ -1,12 +1,11 @@
 // Capacity recording: how many sites the frames have at every level.
-#include <fmt/format.h>
-
 #include <algorithm>
 #include <cmath>
 #include <cstdint>
 #include <vector>
 
 #include "calibration/frame_runner.h"
+#include "core/check.h"
 #include "graph/nodes.h"
 #include "voxgemm/calibration.h"
 
@@ -48,7 +47,7 @@ CapacityTable record_capacities(Context& context, const Network& network, std::s
                                 float headroom) {
   check(!frames.empty(), ErrorCode::kInvalidArgument, "no frames given");
   check(std::isfinite(headroom) && headroom >= 1.0F, ErrorCode::kInvalidArgument,
-        fmt::format("headroom is {}, at least 1", headroom));
+        "headroom is {}, at least 1", headroom);
   const Network::Impl& net = network.impl();
   std::vector<std::int64_t> most(net.sites.size(), 1);
   for (const Frame& frame : frames) {

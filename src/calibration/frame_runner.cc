@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <cstring>
 
+#include "core/check.h"
 #include "core/cuda_device.h"
 #include "core/extents.h"
 #include "core/named_buffer.h"
@@ -43,12 +44,11 @@ SparseTensor upload_frame(Context& context, const Dims& spatial_shape, std::int3
                           std::int32_t channels, const Frame& frame) {
   const auto n = static_cast<std::size_t>(std::max(frame.num_voxels, 0));
   const std::size_t columns = 1 + static_cast<std::size_t>(spatial_shape.ndim);
-  check(
-      frame.num_voxels >= 0 && frame.indices.size() == n * columns &&
-          frame.features.size() == n * static_cast<std::size_t>(channels),
-      ErrorCode::kShape,
-      fmt::format("frame of {} voxels has {} index values and {} feature values; {} and {} a voxel expected",
-                  frame.num_voxels, frame.indices.size(), frame.features.size(), columns, channels));
+  check(frame.num_voxels >= 0 && frame.indices.size() == n * columns &&
+            frame.features.size() == n * static_cast<std::size_t>(channels),
+        ErrorCode::kShape,
+        "frame of {} voxels has {} index values and {} feature values; {} and {} a voxel expected",
+        frame.num_voxels, frame.indices.size(), frame.features.size(), columns, channels);
   return SparseTensor::from_host(context, spatial_shape, batch_size,
                                  std::span(frame.indices).first(n * columns), frame.features.data(), channels,
                                  DType::kFloat32, std::max(frame.num_voxels, 1));

@@ -10,6 +10,7 @@
 #include <utility>
 
 #include "coords/coordinate_key.h"
+#include "core/check.h"
 #include "core/extents.h"
 #include "core/named_buffer.h"
 #include "core/parallel.h"

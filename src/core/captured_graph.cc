@@ -1,11 +1,11 @@
-#include <fmt/format.h>
-
+// Captured CUDA graphs, and the clock that may stand in one.
 #include <chrono>
 #include <limits>
 #include <optional>
 #include <utility>
 #include <vector>
 
+#include "core/check.h"
 #include "core/context_impl.h"
 #include "core/cuda_device.h"
 #include "core/cuda_graph.h"
@@ -16,7 +16,7 @@ namespace voxgemm {
 namespace {
 
 void check_runtime(std::int32_t error, const char* what) {
-  check(error == 0, ErrorCode::kDevice, fmt::format("{}: {}", what, cuda::error_text(error)));
+  check(error == 0, ErrorCode::kDevice, "{}: {}", what, cuda::error_text(error));
 }
 
 /// A recording between the end of the capture and its instantiation.
@@ -94,7 +94,7 @@ struct StreamClock::Impl {
 };
 
 StreamClock::StreamClock(Context& context, std::int32_t marks) : impl_(std::make_unique<Impl>()) {
-  check(marks >= 1, ErrorCode::kInvalidArgument, fmt::format("StreamClock of {} marks, at least 1", marks));
+  check(marks >= 1, ErrorCode::kInvalidArgument, "StreamClock of {} marks, at least 1", marks);
   impl_->marks = marks;
   if (context.device().kind == DeviceKind::kCpu) {
     impl_->times.resize(static_cast<std::size_t>(marks));

@@ -13,6 +13,7 @@
 #include <new>
 #include <utility>
 
+#include "core/check.h"
 #include "core/context_impl.h"
 #include "core/cpu_quota.h"
 #include "core/cuda_device.h"
@@ -77,9 +78,9 @@ Context::Context(ContextOptions options) : impl_(std::make_unique<Impl>()) {
   impl_->options = std::move(options);
   const ContextOptions& o = impl_->options;
   check(o.threads >= 0 && o.threads <= kMostThreads, ErrorCode::kInvalidArgument,
-        fmt::format("ContextOptions::threads is {}, allowed 0 to {}", o.threads, kMostThreads));
+        "ContextOptions::threads is {}, allowed 0 to {}", o.threads, kMostThreads);
   check(o.device.kind == DeviceKind::kCuda || o.device.index == 0, ErrorCode::kInvalidArgument,
-        fmt::format("ContextOptions::device is the CPU with index {}, must be 0", o.device.index));
+        "ContextOptions::device is the CPU with index {}, must be 0", o.device.index);
   impl_->threads = working_threads(o.threads);
   if (impl_->threads > 1) {
     auto arena = std::make_shared<tbb::task_arena>(impl_->threads);
@@ -173,8 +174,7 @@ Buffer& Buffer::operator=(Buffer&& other) noexcept {
 }
 
 void Buffer::upload(Context& context, const void* host, std::size_t bytes) {
-  check(bytes <= bytes_, ErrorCode::kShape,
-        fmt::format("upload of {} bytes into a buffer of {}", bytes, bytes_));
+  check(bytes <= bytes_, ErrorCode::kShape, "upload of {} bytes into a buffer of {}", bytes, bytes_);
   if (bytes == 0) return;
   if (device_.kind == DeviceKind::kCuda) {
     cuda::copy_to_device(data_, host, bytes, context.stream());
@@ -184,8 +184,7 @@ void Buffer::upload(Context& context, const void* host, std::size_t bytes) {
 }
 
 void Buffer::download(Context& context, void* host, std::size_t bytes) const {
-  check(bytes <= bytes_, ErrorCode::kShape,
-        fmt::format("download of {} bytes from a buffer of {}", bytes, bytes_));
+  check(bytes <= bytes_, ErrorCode::kShape, "download of {} bytes from a buffer of {}", bytes, bytes_);
   if (bytes == 0) return;
   if (device_.kind == DeviceKind::kCuda) {
     cuda::copy_to_host(host, data_, bytes, context.stream());
@@ -198,7 +197,7 @@ void Buffer::fill_zero(Context& context) {
   if (bytes_ == 0) return;
   if (device_.kind == DeviceKind::kCuda) {
     const std::int32_t error = cuda::memset_async(data_, 0, bytes_, context.stream());
-    check(error == 0, ErrorCode::kDevice, cuda::error_text(error));
+    check(error == 0, ErrorCode::kDevice, "{}", cuda::error_text(error));
   } else {
     std::memset(data_, 0, bytes_);
   }

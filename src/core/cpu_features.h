@@ -8,10 +8,10 @@
 namespace voxgemm {
 
 struct CpuFeatures {
-  bool avx2 = false;         ///< AVX2, FMA, F16C, POPCNT, LZCNT, BMI1, BMI2
-  bool avx512 = false;       ///< avx2, and F, BW, VL, DQ
+  bool avx2 = false;    ///< AVX2, FMA, F16C, POPCNT, LZCNT, BMI1, BMI2
+  bool avx512 = false;  ///< avx2, and F, BW, VL, DQ
   bool avx512vnni = false;
-  bool amx_int8 = false;     ///< tile registers usable: the kernel granted permission
+  bool amx_int8 = false;  ///< tile registers usable: the kernel granted permission
 
   [[nodiscard]] bool has(Isa isa) const;
 };

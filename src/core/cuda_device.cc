@@ -1,17 +1,15 @@
 #include "core/cuda_device.h"
 
-#include "voxgemm/error.h"
+#include "core/check.h"
 
 #ifdef VOXGEMM_WITH_CUDA
 
 #include <cuda_runtime_api.h>
-#include <fmt/format.h>
-
 namespace voxgemm::cuda {
 namespace {
 
 void check_cuda(cudaError_t error, std::string_view what) {
-  check(error == cudaSuccess, ErrorCode::kDevice, fmt::format("{}: {}", what, cudaGetErrorString(error)));
+  check(error == cudaSuccess, ErrorCode::kDevice, "{}: {}", what, cudaGetErrorString(error));
 }
 
 }  // namespace
@@ -38,16 +36,16 @@ std::int32_t device_count() noexcept {
 
 DeviceInfo open_device(std::int32_t index) {
   const std::int32_t count = device_count();
-  check(index >= 0 && index < count, ErrorCode::kDevice,
-        fmt::format("cuda:{} does not exist; {} device(s) usable", index, count));
+  check(index >= 0 && index < count, ErrorCode::kDevice, "cuda:{} does not exist; {} device(s) usable", index,
+        count);
   cudaDeviceProp prop{};
   check_cuda(cudaGetDeviceProperties(&prop, index), "cudaGetDeviceProperties");
   DeviceInfo info{prop.name, prop.major * 10 + prop.minor, prop.multiProcessorCount,
                   static_cast<std::int32_t>(prop.sharedMemPerBlockOptin)};
   const DeviceScope scope(index);
   check(probe_kernel_image() == 0, ErrorCode::kUnsupported,
-        fmt::format("no kernel of this build runs on cuda:{} ({}, compute capability {}.{}); built for {}",
-                    index, prop.name, prop.major, prop.minor, VOXGEMM_CUDA_ARCHS));
+        "no kernel of this build runs on cuda:{} ({}, compute capability {}.{}); built for {}", index,
+        prop.name, prop.major, prop.minor, VOXGEMM_CUDA_ARCHS);
   return info;
 }
 
@@ -64,7 +62,7 @@ std::int32_t synchronize(void* stream) noexcept {
   return static_cast<std::int32_t>(cudaStreamSynchronize(static_cast<cudaStream_t>(stream)));
 }
 
-std::string error_text(std::int32_t error) { return cudaGetErrorString(static_cast<cudaError_t>(error)); }
+const char* error_text(std::int32_t error) { return cudaGetErrorString(static_cast<cudaError_t>(error)); }
 
 void* allocate(std::int32_t index, std::size_t bytes) noexcept {
   const DeviceScope scope(index);
@@ -138,7 +136,7 @@ std::int32_t probe_kernel_image() noexcept { return 1; }
 void* create_stream(std::int32_t /*index*/) { return nullptr; }
 void destroy_stream(void* /*stream*/) noexcept {}
 std::int32_t synchronize(void* /*stream*/) noexcept { return 0; }
-std::string error_text(std::int32_t /*error*/) { return "built without CUDA"; }
+const char* error_text(std::int32_t /*error*/) { return "built without CUDA"; }
 void* allocate(std::int32_t /*index*/, std::size_t /*bytes*/) noexcept { return nullptr; }
 void deallocate(std::int32_t /*index*/, void* /*pointer*/) noexcept {}
 void copy_to_device(void*, const void*, std::size_t, void*) {}

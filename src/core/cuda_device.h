@@ -42,7 +42,7 @@ void* create_stream(std::int32_t index);
 void destroy_stream(void* stream) noexcept;
 /// 0 or a cudaError_t.
 std::int32_t synchronize(void* stream) noexcept;
-std::string error_text(std::int32_t error);
+const char* error_text(std::int32_t error);
 void* allocate(std::int32_t index, std::size_t bytes) noexcept;  // nullptr on failure
 void deallocate(std::int32_t index, void* pointer) noexcept;
 void copy_to_device(void* device, const void* host, std::size_t bytes, void* stream);

@@ -4,8 +4,8 @@
 
 #include <cuda_runtime_api.h>
 
+#include "core/check.h"
 #include "core/cuda_device.h"
-#include "voxgemm/error.h"
 
 namespace voxgemm::cuda {
 namespace {
@@ -57,7 +57,7 @@ void* create_timed_event(std::int32_t device_index) {
   cudaEvent_t event = nullptr;
   const cudaError_t error = cudaEventCreate(&event);
   cudaSetDevice(before);
-  check(error == cudaSuccess, ErrorCode::kDevice, "cudaEventCreate: " + error_text(code(error)));
+  check(error == cudaSuccess, ErrorCode::kDevice, "cudaEventCreate: {}", error_text(code(error)));
   return event;
 }
 

@@ -2,6 +2,8 @@
 
 #include <fmt/format.h>
 
+#include "core/check.h"
+
 namespace voxgemm {
 
 std::string_view to_string(ErrorCode code) {
@@ -50,6 +52,15 @@ std::string to_string(const Status& status) {
   }
   if (status.step >= 0) text += fmt::format(" (step {})", status.step);
   return text;
+}
+
+void throw_error(ErrorCode code, fmt::string_view format, fmt::format_args args) {
+  throw Error(code, fmt::format("{}: {}", to_string(code), fmt::vformat(format, args)));
+}
+
+void throw_layer_error(ErrorCode code, std::string_view layer, fmt::string_view format,
+                       fmt::format_args args) {
+  throw Error(code, fmt::format("{}: layer '{}': {}", to_string(code), layer, fmt::vformat(format, args)));
 }
 
 void check(bool condition, ErrorCode code, std::string_view message) {

@@ -5,7 +5,7 @@
 #include <iterator>
 #include <limits>
 
-#include "voxgemm/error.h"
+#include "core/check.h"
 
 namespace voxgemm {
 
@@ -36,14 +36,12 @@ std::string axes_text(const Dims& shape) {
 
 void check_extents(const Dims& shape, std::int32_t batch_size) {
   if (shape.ndim < 1 || shape.ndim > kMaxDims)
-    check(false, ErrorCode::kShape, fmt::format("{} spatial axes, allowed 1 to {}", shape.ndim, kMaxDims));
-  if (batch_size < 1)
-    check(false, ErrorCode::kShape, fmt::format("batch_size is {}, at least 1", batch_size));
+    fail(ErrorCode::kShape, "{} spatial axes, allowed 1 to {}", shape.ndim, kMaxDims);
+  if (batch_size < 1) fail(ErrorCode::kShape, "batch_size is {}, at least 1", batch_size);
   for (int a = 0; a < shape.ndim; ++a) {
     if (shape[a] >= 1) continue;
-    check(false, ErrorCode::kShape,
-          fmt::format("the extent of axis {} is {} in {}, at least 1", axis_name(shape.ndim, a), shape[a],
-                      axes_text(shape)));
+    fail(ErrorCode::kShape, "the extent of axis {} is {} in {}, at least 1", axis_name(shape.ndim, a),
+         shape[a], shape);
   }
   check_elements(shape, batch_size, 1);
 }
@@ -58,9 +56,8 @@ void check_elements(const Dims& shape, std::int32_t batch_size, std::int32_t cha
   }
   if (fits) return;
   const std::string what = channels == 1 ? "cells" : fmt::format("elements of {} channels", channels);
-  check(false, ErrorCode::kShape,
-        fmt::format("batch {} of {} makes {:.4g} {}, limit {}", batch_size, axes_text(shape), value, what,
-                    std::numeric_limits<std::int64_t>::max()));
+  fail(ErrorCode::kShape, "batch {} of {} makes {:.4g} {}, limit {}", batch_size, shape, value, what,
+       std::numeric_limits<std::int64_t>::max());
 }
 
 }  // namespace voxgemm

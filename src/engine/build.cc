@@ -3,6 +3,7 @@
 
 #include <algorithm>
 
+#include "core/check.h"
 #include "engine/engine_impl.h"
 #include "engine/lowering.h"
 #include "voxgemm/engine.h"

@@ -3,7 +3,7 @@
 #include <array>
 #include <cstring>
 
-#include "core/checks.h"
+#include "core/operands.h"
 #include "core/context_impl.h"
 #include "core/cuda_device.h"
 #include "core/extents.h"

@@ -1,9 +1,8 @@
 #include "engine/lowering.h"
 
-#include <fmt/format.h>
-
 #include <algorithm>
 
+#include "core/check.h"
 #include "gemm/tile_rows.h"
 #include "voxgemm/engine.h"
 #include "voxgemm/quantize.h"
@@ -104,10 +103,9 @@ void Lowering::add_maps() {
     options.tile_rows = preferred_tile_rows(widest[i]);
     if (map.out_sites != map.in_sites) {
       const SiteSet& sites = net_.site_set(map.out_sites);
-      check(sites.capacity > 0, ErrorCode::kInvalidArgument,
-            fmt::format("layer '{}': no capacity for its output sites; record_capacities() over some frames "
-                        "gives one for Network::set_capacities()",
-                        map.first_layer));
+      check_layer(sites.capacity > 0, ErrorCode::kInvalidArgument, map.first_layer,
+                  "no capacity for its output sites; record_capacities() over some frames "
+                  "gives one for Network::set_capacities()");
       options.out_capacity = sites.capacity;
     }
     pair_map_[i] = engine_.pairs.add_map(level_of(map.in_sites), map.geometry, options, map.first_layer);
@@ -297,8 +295,8 @@ void Lowering::emit(const FusedNode& fused) {
       break;
     case NodeKind::kConcat:
       if (whole_of_[static_cast<std::size_t>(out)] == out) return;  // its members are its columns
-      check(reads.size() <= kMaxConcat, ErrorCode::kUnsupported,
-            fmt::format("layer '{}': concat of {} values, at most {}", main.name, reads.size(), kMaxConcat));
+      check_layer(reads.size() <= kMaxConcat, ErrorCode::kUnsupported, main.name,
+                  "concat of {} values, at most {}", reads.size(), kMaxConcat);
       step = ConcatStep{reads, out};
       break;
     case NodeKind::kGlobalPool:

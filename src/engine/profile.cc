@@ -1,10 +1,9 @@
 // What a frame did, asked for after it: times of a StepTimer, real rows and pairs of either device.
 #include "voxgemm/profile.h"
 
-#include <fmt/format.h>
-
 #include <vector>
 
+#include "core/check.h"
 #include "core/cuda_device.h"
 #include "engine/count_step.h"
 #include "engine/engine_impl.h"
@@ -63,13 +62,12 @@ std::size_t StepTimer::steps() const noexcept { return static_cast<std::size_t>(
 void Engine::collect_profile(Context& context, Workspace workspace, const StepTimer* timer,
                              std::span<StepProfile> profile) const {
   const std::size_t count = impl_->steps.size();
-  check(profile.size() == count, ErrorCode::kShape,
-        fmt::format("collect_profile: {} profiles for {} steps", profile.size(), count));
+  check(profile.size() == count, ErrorCode::kShape, "collect_profile: {} profiles for {} steps",
+        profile.size(), count);
   check(timer == nullptr || timer->steps() == count, ErrorCode::kShape,
-        fmt::format("collect_profile: a timer of {} steps for {} steps",
-                    timer == nullptr ? 0 : timer->steps(), count));
+        "collect_profile: a timer of {} steps for {} steps", timer == nullptr ? 0 : timer->steps(), count);
   check(workspace.size() >= workspace_bytes(), ErrorCode::kInvalidArgument,
-        fmt::format("collect_profile: workspace of {} bytes, needs {}", workspace.size(), workspace_bytes()));
+        "collect_profile: workspace of {} bytes, needs {}", workspace.size(), workspace_bytes());
   check(impl_->pairs.is_prepared(workspace), ErrorCode::kInvalidArgument,
         "collect_profile: the workspace was not prepared for this engine");
   check(context.synchronize(), "collect_profile");

@@ -6,6 +6,7 @@
 #include <cmath>
 #include <utility>
 
+#include "core/check.h"
 #include "core/context_impl.h"
 #include "core/cuda_device.h"
 #include "core/kernel_table.h"
@@ -20,39 +21,34 @@ namespace {
 constexpr std::int64_t kMaxReduction = 131071;
 constexpr std::int32_t kChannelRounding = 64;
 
-void require(bool condition, const ImplicitGemmDesc& desc, ErrorCode code, const std::string& what) {
-  check(condition, code, fmt::format("layer '{}': {}", desc.name, what));
-}
-
 void validate_desc(const Context& context, const ImplicitGemmDesc& d) {
   const bool cuda = context.device().kind == DeviceKind::kCuda;
-  require(d.kv >= 1 && d.kv <= kMaxKernelVolume, d, ErrorCode::kInvalidArgument,
-          fmt::format("kernel volume is {}, allowed 1 to {}", d.kv, kMaxKernelVolume));
-  require(d.c_in >= 1, d, ErrorCode::kInvalidArgument, fmt::format("c_in is {}, must be at least 1", d.c_in));
-  require(d.c_out >= 1, d, ErrorCode::kInvalidArgument,
-          fmt::format("c_out is {}, must be at least 1", d.c_out));
-  require(d.max_rows >= 0, d, ErrorCode::kInvalidArgument,
-          fmt::format("max_rows is {}, must not be negative", d.max_rows));
-  require(
+  check_layer(d.kv >= 1 && d.kv <= kMaxKernelVolume, ErrorCode::kInvalidArgument, d.name,
+              "kernel volume is {}, allowed 1 to {}", d.kv, kMaxKernelVolume);
+  check_layer(d.c_in >= 1, ErrorCode::kInvalidArgument, d.name, "c_in is {}, must be at least 1", d.c_in);
+  check_layer(d.c_out >= 1, ErrorCode::kInvalidArgument, d.name, "c_out is {}, must be at least 1", d.c_out);
+  check_layer(d.max_rows >= 0, ErrorCode::kInvalidArgument, d.name, "max_rows is {}, must not be negative",
+              d.max_rows);
+  check_layer(
       d.in_dtype == DType::kInt8 || d.in_dtype == DType::kFloat32 || (d.in_dtype == DType::kFloat16 && cuda),
-      d, ErrorCode::kDType, fmt::format("input of type {} is not taken here", to_string(d.in_dtype)));
+      ErrorCode::kDType, d.name, "input of type {} is not taken here", to_string(d.in_dtype));
   const bool out_ok = d.in_dtype == DType::kInt8
                           ? d.out_dtype == DType::kInt8 || d.out_dtype == DType::kFloat32 ||
                                 (d.out_dtype == DType::kFloat16 && cuda)
                           : d.out_dtype == d.in_dtype;
-  require(out_ok, d, ErrorCode::kDType,
-          fmt::format("{} input cannot give {} output here", to_string(d.in_dtype), to_string(d.out_dtype)));
+  check_layer(out_ok, ErrorCode::kDType, d.name, "{} input cannot give {} output here", to_string(d.in_dtype),
+              to_string(d.out_dtype));
   if (d.in_dtype == DType::kInt8) {
     const std::int64_t reduction = std::int64_t{d.kv} * d.c_in;
-    require(reduction <= kMaxReduction, d, ErrorCode::kInvalidArgument,
-            fmt::format("kv * c_in is {}, an exact int32 sum allows {}", reduction, kMaxReduction));
+    check_layer(reduction <= kMaxReduction, ErrorCode::kInvalidArgument, d.name,
+                "kv * c_in is {}, an exact int32 sum allows {}", reduction, kMaxReduction);
   }
 }
 
 void validate_finite(const ImplicitGemmDesc& d, const char* what, std::span<const float> values) {
   for (std::size_t n = 0; n < values.size(); ++n) {
-    require(std::isfinite(values[n]), d, ErrorCode::kInvalidArgument,
-            fmt::format("{}[{}] is {}, must be finite", what, n, values[n]));
+    check_layer(std::isfinite(values[n]), ErrorCode::kInvalidArgument, d.name, "{}[{}] is {}, must be finite",
+                what, n, values[n]);
   }
 }
 
@@ -60,29 +56,30 @@ void validate_epilogue(const ImplicitGemmDesc& d, const EpilogueParams& e) {
   const auto c_out = static_cast<std::size_t>(d.c_out);
   const bool is_int8 = d.in_dtype == DType::kInt8;
   const bool scale_ok = e.scale.size() == c_out || e.scale.size() == 1 || (e.scale.empty() && !is_int8);
-  require(scale_ok, d, ErrorCode::kShape,
-          fmt::format("epilogue scale has {} values, wanted {} or 1", e.scale.size(), c_out));
-  require(e.bias.empty() || e.bias.size() == c_out, d, ErrorCode::kShape,
-          fmt::format("epilogue bias has {} values, wanted {} or none", e.bias.size(), c_out));
+  check_layer(scale_ok, ErrorCode::kShape, d.name, "epilogue scale has {} values, wanted {} or 1",
+              e.scale.size(), c_out);
+  check_layer(e.bias.empty() || e.bias.size() == c_out, ErrorCode::kShape, d.name,
+              "epilogue bias has {} values, wanted {} or none", e.bias.size(), c_out);
   validate_finite(d, "scale", e.scale);
   validate_finite(d, "bias", e.bias);
-  require(std::isfinite(e.beta), d, ErrorCode::kInvalidArgument,
-          fmt::format("beta is {}, must be finite", e.beta));
-  require(std::isfinite(e.act_alpha), d, ErrorCode::kInvalidArgument,
-          fmt::format("act_alpha is {}, must be finite", e.act_alpha));
+  check_layer(std::isfinite(e.beta), ErrorCode::kInvalidArgument, d.name, "beta is {}, must be finite",
+              e.beta);
+  check_layer(std::isfinite(e.act_alpha), ErrorCode::kInvalidArgument, d.name,
+              "act_alpha is {}, must be finite", e.act_alpha);
   if (!is_int8) {
     const auto other = std::find_if(e.scale.begin(), e.scale.end(), [](float s) { return s != 1.0F; });
-    require(other == e.scale.end(), d, ErrorCode::kInvalidArgument,
-            fmt::format("epilogue scale of a float problem must be 1, got {}",
-                        other == e.scale.end() ? 1.0F : *other));
+    if (other != e.scale.end()) {
+      fail_layer(ErrorCode::kInvalidArgument, d.name, "epilogue scale of a float problem must be 1, got {}",
+                 *other);
+    }
   }
 }
 
 void validate_weights(const ImplicitGemmDesc& d, std::size_t length) {
   const std::int64_t wanted = std::int64_t{d.c_out} * d.kv * d.c_in;
-  require(static_cast<std::int64_t>(length) == wanted, d, ErrorCode::kShape,
-          fmt::format("weights have {} values, wanted c_out * kv * c_in = {} * {} * {} = {}", length, d.c_out,
-                      d.kv, d.c_in, wanted));
+  check_layer(static_cast<std::int64_t>(length) == wanted, ErrorCode::kShape, d.name,
+              "weights have {} values, wanted c_out * kv * c_in = {} * {} * {} = {}", length, d.c_out, d.kv,
+              d.c_in, wanted);
 }
 
 void choose_kernel(const Context& context, ImplicitGemm::Impl& impl) {
@@ -91,9 +88,9 @@ void choose_kernel(const Context& context, ImplicitGemm::Impl& impl) {
   if (!force.empty()) {
     const bool known =
         std::any_of(table.begin(), table.end(), [&](const auto& row) { return row.name == force; });
-    require(known, impl.desc, ErrorCode::kUnsupported,
-            fmt::format("forced kernel '{}' is not in the table: {}", force,
-                        fmt::join(implicit_gemm_kernel_names(), ", ")));
+    if (!known)
+      fail_layer(ErrorCode::kUnsupported, impl.desc.name, "forced kernel '{}' is not in the table: {}", force,
+                 fmt::join(implicit_gemm_kernel_names(), ", "));
   }
   auto selection = select_kernel<ImplicitGemmKernel>(context, table, impl.problem);
   impl.refused = std::move(selection.refused);
@@ -107,8 +104,7 @@ void choose_kernel(const Context& context, ImplicitGemm::Impl& impl) {
     if (!force.empty() && r.name != force) continue;
     reasons += fmt::format("{}{}: {}", reasons.empty() ? "" : "; ", r.name, r.reason);
   }
-  require(false, impl.desc, ErrorCode::kUnsupported,
-          fmt::format("no kernel takes the problem ({})", reasons));
+  fail_layer(ErrorCode::kUnsupported, impl.desc.name, "no kernel takes the problem ({})", reasons);
 }
 
 // Among the tensor-core rows that take the problem the tile decides; the table order only lists them.
@@ -160,7 +156,7 @@ std::unique_ptr<ImplicitGemm::Impl> make_plan(Context& context, const ImplicitGe
   const ImplicitGemmKernel& row = *impl->kernel;
   if (row.setup != nullptr) {
     const std::int32_t error = row.setup(impl->problem);
-    require(error == 0, desc, ErrorCode::kDevice, fmt::format("{}: {}", row.name, cuda::error_text(error)));
+    check_layer(error == 0, ErrorCode::kDevice, desc.name, "{}: {}", row.name, cuda::error_text(error));
   }
   std::vector<std::byte> packed(row.packed_bytes(impl->problem));
   row.pack(impl->problem, weights, packed.data());
@@ -182,8 +178,8 @@ std::unique_ptr<ImplicitGemm::Impl> make_plan(Context& context, const ImplicitGe
 ImplicitGemm::ImplicitGemm(Context& context, const ImplicitGemmDesc& desc,
                            std::span<const std::int8_t> weights, const EpilogueParams& epilogue) {
   validate_desc(context, desc);
-  require(desc.in_dtype == DType::kInt8, desc, ErrorCode::kDType,
-          fmt::format("int8 weights for {} input", to_string(desc.in_dtype)));
+  check_layer(desc.in_dtype == DType::kInt8, ErrorCode::kDType, desc.name, "int8 weights for {} input",
+              to_string(desc.in_dtype));
   validate_weights(desc, weights.size());
   validate_epilogue(desc, epilogue);
   impl_ = make_plan(context, desc, weights.data(), epilogue);
@@ -192,7 +188,7 @@ ImplicitGemm::ImplicitGemm(Context& context, const ImplicitGemmDesc& desc,
 ImplicitGemm::ImplicitGemm(Context& context, const ImplicitGemmDesc& desc, std::span<const float> weights,
                            const EpilogueParams& epilogue) {
   validate_desc(context, desc);
-  require(desc.in_dtype != DType::kInt8, desc, ErrorCode::kDType, "float32 weights for int8 input");
+  check_layer(desc.in_dtype != DType::kInt8, ErrorCode::kDType, desc.name, "float32 weights for int8 input");
   validate_weights(desc, weights.size());
   validate_finite(desc, "weights", weights);
   validate_epilogue(desc, epilogue);

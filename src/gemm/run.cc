@@ -1,9 +1,9 @@
 // Running a planned layer: checks that cost nothing, the row's pass over the input, then the row itself.
 #include <algorithm>
 
-#include "core/checks.h"
 #include "core/context_impl.h"
 #include "core/kernel_table.h"
+#include "core/operands.h"
 #include "core/parallel.h"
 #include "gemm/implicit_gemm_impl.h"
 #include "gemm/tile_rows.h"

@@ -7,6 +7,7 @@
 #include <cmath>
 #include <limits>
 
+#include "core/check.h"
 #include "graph/nodes.h"
 
 namespace voxgemm {
@@ -35,7 +36,7 @@ class Builder {
  public:
   explicit Builder(const BackboneOptions& options) : options_(options) {
     check(options.spatial_shape.ndim == 3, ErrorCode::kShape,
-          fmt::format("BackboneOptions::spatial_shape has {} axes, 3 expected", options.spatial_shape.ndim));
+          "BackboneOptions::spatial_shape has {} axes, 3 expected", options.spatial_shape.ndim);
     value_ =
         net_.input("input", options.spatial_shape, options.batch_size, options.in_channels, options.capacity);
     channels_ = options.in_channels;

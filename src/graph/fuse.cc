@@ -1,10 +1,9 @@
-#include <fmt/format.h>
-
 #include <algorithm>
 #include <cmath>
 #include <numeric>
 #include <utility>
 
+#include "core/check.h"
 #include "graph/nodes.h"
 
 namespace voxgemm {
@@ -138,9 +137,9 @@ std::vector<float> unify_scales(const Network::Impl& network, const std::vector<
     const std::string& name = network.node(node.output).name;
     const auto found = table.scale.find(name);
     check(found != table.scale.end(), ErrorCode::kInvalidArgument,
-          fmt::format("value '{}' has no scale; calibrate, or add it to the scale table", name));
+          "value '{}' has no scale; calibrate, or add it to the scale table", name);
     check(std::isfinite(found->second) && found->second > 0.0F, ErrorCode::kInvalidArgument,
-          fmt::format("value '{}': scale {} is not finite and positive", name, found->second));
+          "value '{}': scale {} is not finite and positive", name, found->second);
     float& scale = scales[static_cast<std::size_t>(root(parent, node.output))];
     scale = std::max(scale, found->second);
   }

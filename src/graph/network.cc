@@ -8,15 +8,12 @@
 #include <optional>
 #include <type_traits>
 
+#include "core/check.h"
 #include "core/extents.h"
 #include "graph/nodes.h"
 
 namespace voxgemm {
 namespace {
-
-void require(bool condition, ErrorCode code, const std::string& layer, const std::string& what) {
-  if (!condition) check(false, code, fmt::format("layer '{}': {}", layer, what));
-}
 
 /// Rows never exceed the cells of a level; check_extents() has seen to it that the product fits.
 std::int64_t cells(const SiteSet& sites) { return sites.shape.product() * sites.batch_size; }
@@ -58,9 +55,9 @@ void make_room(std::vector<T>& list) {
 
 /// A name that a new layer may have.
 void check_name(const Network::Impl& net, const std::string& name) {
-  require(!name.empty(), ErrorCode::kInvalidArgument, "(unnamed)", "every layer needs a name");
+  check_layer(!name.empty(), ErrorCode::kInvalidArgument, "(unnamed)", "every layer needs a name");
   for (const Node& other : net.nodes) {
-    require(other.name != name, ErrorCode::kInvalidArgument, name, "the name is used twice");
+    check_layer(other.name != name, ErrorCode::kInvalidArgument, name, "the name is used twice");
   }
 }
 
@@ -95,12 +92,12 @@ std::int32_t append(Network::Impl& net, Node node) {
 
 /// The node behind a handle; it must hold a sparse value.
 const Node& sparse_input(const Network::Impl& net, Value value, const std::string& layer) {
-  require(value.id >= 0 && value.id < static_cast<std::int32_t>(net.nodes.size()),
-          ErrorCode::kInvalidArgument, layer,
-          fmt::format("its input is value {}, the network has {}", value.id, net.nodes.size()));
+  check_layer(value.id >= 0 && value.id < static_cast<std::int32_t>(net.nodes.size()),
+              ErrorCode::kInvalidArgument, layer, "its input is value {}, the network has {}", value.id,
+              net.nodes.size());
   const Node& node = net.node(value.id);
-  require(node.sites >= 0, ErrorCode::kShape, layer,
-          fmt::format("its input '{}' is dense; layers read sparse values", node.name));
+  check_layer(node.sites >= 0, ErrorCode::kShape, layer, "its input '{}' is dense; layers read sparse values",
+              node.name);
   return node;
 }
 
@@ -112,12 +109,11 @@ void find_or_make_map(const Network::Impl& net, const std::string& key, std::int
   if (const auto known = net.keys.find(key); !key.empty() && known != net.keys.end()) {
     const KeyNode& first = known->second;
     const MapNode& map = net.map(first.map);
-    require(map.geometry == geometry, ErrorCode::kInvalidArgument, layer,
-            fmt::format("indice_key '{}' was used by layer '{}' with another geometry", key, first.layer));
-    require(map.in_sites == in_sites, ErrorCode::kInvalidArgument, layer,
-            fmt::format("indice_key '{}' was used by layer '{}' on other input sites, of {}; these are of {}",
-                        key, first.layer, axes_text(net.site_set(map.in_sites).shape),
-                        axes_text(net.site_set(in_sites).shape)));
+    check_layer(map.geometry == geometry, ErrorCode::kInvalidArgument, layer,
+                "indice_key '{}' was used by layer '{}' with another geometry", key, first.layer);
+    check_layer(map.in_sites == in_sites, ErrorCode::kInvalidArgument, layer,
+                "indice_key '{}' was used by layer '{}' on other input sites, of {}; these are of {}", key,
+                first.layer, net.site_set(map.in_sites).shape, net.site_set(in_sites).shape);
     added.node.map = first.map;
     added.node.sites = map.out_sites;
     return;
@@ -144,24 +140,25 @@ void find_or_make_map(const Network::Impl& net, const std::string& key, std::int
 void check_finite(const std::string& layer, const char* what, std::span<const float> values) {
   const auto bad = std::find_if_not(values.begin(), values.end(), [](float v) { return std::isfinite(v); });
   if (bad == values.end()) return;
-  require(false, ErrorCode::kInvalidArgument, layer,
-          fmt::format("{} {} of {} is {}, must be finite", what, bad - values.begin(), values.size(), *bad));
+  fail_layer(ErrorCode::kInvalidArgument, layer, "{} {} of {} is {}, must be finite", what,
+             bad - values.begin(), values.size(), *bad);
 }
 
 void check_weights(const ConvLayer& layer, std::int32_t kv, std::int32_t c_in) {
-  require(layer.c_out >= 1, ErrorCode::kInvalidArgument, layer.name,
-          fmt::format("c_out is {}, at least 1", layer.c_out));
+  check_layer(layer.c_out >= 1, ErrorCode::kInvalidArgument, layer.name, "c_out is {}, at least 1",
+              layer.c_out);
   std::int64_t product = std::int64_t{layer.c_out} * kv;
   const double value = static_cast<double>(product) * c_in;
-  require(!__builtin_mul_overflow(product, std::int64_t{c_in}, &product), ErrorCode::kShape, layer.name,
-          fmt::format("c_out {} x kv {} x c_in {} makes {:.4g} weights, limit {}", layer.c_out, kv, c_in,
-                      value, std::numeric_limits<std::int64_t>::max()));
+  check_layer(!__builtin_mul_overflow(product, std::int64_t{c_in}, &product), ErrorCode::kShape, layer.name,
+              "c_out {} x kv {} x c_in {} makes {:.4g} weights, limit {}", layer.c_out, kv, c_in, value,
+              std::numeric_limits<std::int64_t>::max());
   const auto want = static_cast<std::size_t>(product);
-  require(layer.weights.size() == want, ErrorCode::kShape, layer.name,
-          fmt::format("{} weights given, c_out {} x kv {} x c_in {} = {} expected", layer.weights.size(),
-                      layer.c_out, kv, c_in, want));
-  require(layer.bias.empty() || layer.bias.size() == static_cast<std::size_t>(layer.c_out), ErrorCode::kShape,
-          layer.name, fmt::format("{} biases given, {} or none expected", layer.bias.size(), layer.c_out));
+  check_layer(layer.weights.size() == want, ErrorCode::kShape, layer.name,
+              "{} weights given, c_out {} x kv {} x c_in {} = {} expected", layer.weights.size(), layer.c_out,
+              kv, c_in, want);
+  check_layer(layer.bias.empty() || layer.bias.size() == static_cast<std::size_t>(layer.c_out),
+              ErrorCode::kShape, layer.name, "{} biases given, {} or none expected", layer.bias.size(),
+              layer.c_out);
   check_finite(layer.name, "weight", layer.weights);
   check_finite(layer.name, "bias", layer.bias);
   check_finite(layer.name, "act_alpha", {&layer.act_alpha, 1});
@@ -180,9 +177,9 @@ ConvGeometry checked_geometry(const std::string& layer, const ConvGeometry& geom
 }
 
 void check_same_sites(const Network::Impl& net, const std::string& layer, const Node& a, const Node& b) {
-  require(a.sites == b.sites, ErrorCode::kShape, layer,
-          fmt::format("'{}' and '{}' live on different sites, of {} and {}", a.name, b.name,
-                      axes_text(net.site_set(a.sites).shape), axes_text(net.site_set(b.sites).shape)));
+  check_layer(a.sites == b.sites, ErrorCode::kShape, layer,
+              "'{}' and '{}' live on different sites, of {} and {}", a.name, b.name,
+              net.site_set(a.sites).shape, net.site_set(b.sites).shape);
 }
 
 /// The set whose capacity is recorded under a layer's name, or -1.
@@ -194,11 +191,12 @@ std::int32_t sites_made_by_layer(const Network::Impl& net, const Node& node) {
 
 /// The set that set_capacity() of this layer and these rows would change.
 std::size_t sites_to_limit(const Network::Impl& net, const std::string& layer, std::int32_t rows) {
-  require(rows >= 1, ErrorCode::kInvalidArgument, layer, fmt::format("capacity is {}, at least 1", rows));
+  check_layer(rows >= 1, ErrorCode::kInvalidArgument, layer, "capacity is {}, at least 1", rows);
   for (const Node& node : net.nodes) {
     if (node.name != layer) continue;
     const std::int32_t id = sites_made_by_layer(net, node);
-    require(id >= 0, ErrorCode::kInvalidArgument, layer, "makes no sites of its own, so it has no capacity");
+    check_layer(id >= 0, ErrorCode::kInvalidArgument, layer,
+                "makes no sites of its own, so it has no capacity");
     return static_cast<std::size_t>(id);
   }
   throw Error(ErrorCode::kNotFound, fmt::format("layer '{}': no such layer to set a capacity for", layer));
@@ -243,11 +241,10 @@ Network::Network(const Network& other) : impl_(std::make_unique<Impl>(*other.imp
 
 Value Network::input(const std::string& name, const Dims& spatial_shape, std::int32_t batch_size,
                      std::int32_t channels, std::int32_t capacity) {
-  require(impl_->nodes.empty(), ErrorCode::kInvalidArgument, name, "a network has one input, declared first");
-  require(channels >= 1, ErrorCode::kInvalidArgument, name,
-          fmt::format("channels is {}, at least 1", channels));
-  require(capacity >= 1, ErrorCode::kInvalidArgument, name,
-          fmt::format("capacity is {}, at least 1", capacity));
+  check_layer(impl_->nodes.empty(), ErrorCode::kInvalidArgument, name,
+              "a network has one input, declared first");
+  check_layer(channels >= 1, ErrorCode::kInvalidArgument, name, "channels is {}, at least 1", channels);
+  check_layer(capacity >= 1, ErrorCode::kInvalidArgument, name, "capacity is {}, at least 1", capacity);
   SparseTensorView shape;
   shape.spatial_shape = spatial_shape;
   shape.batch_size = batch_size;
@@ -280,17 +277,16 @@ Value Network::conv(Value in, ConvLayer layer) {
 Value Network::inverse_conv(Value in, ConvLayer layer) {
   const Node& from = sparse_input(*impl_, in, layer.name);
   const auto known = impl_->keys.find(layer.indice_key);
-  require(known != impl_->keys.end(), ErrorCode::kNotFound, layer.name,
-          fmt::format("no layer was built under indice_key '{}'", layer.indice_key));
+  check_layer(known != impl_->keys.end(), ErrorCode::kNotFound, layer.name,
+              "no layer was built under indice_key '{}'", layer.indice_key);
   const KeyNode& first = known->second;
   const MapNode& map = impl_->map(first.map);
-  require(map.geometry.kind != ConvKind::kSubm, ErrorCode::kInvalidArgument, layer.name,
-          fmt::format("layer '{}' of indice_key '{}' is submanifold; an inverse needs a strided one",
-                      first.layer, layer.indice_key));
-  require(map.out_sites == from.sites, ErrorCode::kShape, layer.name,
-          fmt::format("its input '{}', of {}, is not on the output sites of layer '{}', of {}", from.name,
-                      axes_text(impl_->site_set(from.sites).shape), first.layer,
-                      axes_text(impl_->site_set(map.out_sites).shape)));
+  check_layer(map.geometry.kind != ConvKind::kSubm, ErrorCode::kInvalidArgument, layer.name,
+              "layer '{}' of indice_key '{}' is submanifold; an inverse needs a strided one", first.layer,
+              layer.indice_key);
+  check_layer(map.out_sites == from.sites, ErrorCode::kShape, layer.name,
+              "its input '{}', of {}, is not on the output sites of layer '{}', of {}", from.name,
+              impl_->site_set(from.sites).shape, first.layer, impl_->site_set(map.out_sites).shape);
   check_weights(layer, map.geometry.kernel_volume(), from.channels);
   Node node{NodeKind::kInverseConv, layer.name, {in.id}, layer.c_out};
   node.map = first.map;
@@ -304,9 +300,8 @@ Value Network::add(Value a, Value b, const std::string& name) {
   const Node& left = sparse_input(*impl_, a, name);
   const Node& right = sparse_input(*impl_, b, name);
   check_same_sites(*impl_, name, left, right);
-  require(
-      left.channels == right.channels, ErrorCode::kShape, name,
-      fmt::format("'{}' has {} channels, '{}' has {}", left.name, left.channels, right.name, right.channels));
+  check_layer(left.channels == right.channels, ErrorCode::kShape, name, "'{}' has {} channels, '{}' has {}",
+              left.name, left.channels, right.name, right.channels);
   Node node{NodeKind::kAdd, name, {a.id, b.id}, left.channels, left.sites};
   return {append(*impl_, std::move(node))};
 }
@@ -336,7 +331,7 @@ Value Network::global_pool(Value in, PoolKind kind, const std::string& name) {
 }
 
 Value Network::concat(std::span<const Value> values, const std::string& name) {
-  require(!values.empty(), ErrorCode::kInvalidArgument, name, "concat of no values");
+  check_layer(!values.empty(), ErrorCode::kInvalidArgument, name, "concat of no values");
   Node node{NodeKind::kConcat, name};
   const Node& first = sparse_input(*impl_, values.front(), name);
   node.sites = first.sites;
@@ -348,8 +343,8 @@ Value Network::concat(std::span<const Value> values, const std::string& name) {
     channels += from.channels;
   }
   constexpr std::int32_t kLimit = std::numeric_limits<std::int32_t>::max();
-  require(channels <= kLimit, ErrorCode::kShape, name,
-          fmt::format("{} values make {} channels, limit {}", values.size(), channels, kLimit));
+  check_layer(channels <= kLimit, ErrorCode::kShape, name, "{} values make {} channels, limit {}",
+              values.size(), channels, kLimit);
   node.channels = static_cast<std::int32_t>(channels);
   return {append(*impl_, std::move(node))};
 }
@@ -364,11 +359,11 @@ Value Network::to_dense(Value in, DenseLayout layout, const std::string& name) {
 }
 
 void Network::output(Value value, const std::string& name) {
-  require(value.id >= 0 && value.id < static_cast<std::int32_t>(impl_->nodes.size()),
-          ErrorCode::kInvalidArgument, name,
-          fmt::format("the output is value {}, the network has {}", value.id, impl_->nodes.size()));
+  check_layer(value.id >= 0 && value.id < static_cast<std::int32_t>(impl_->nodes.size()),
+              ErrorCode::kInvalidArgument, name, "the output is value {}, the network has {}", value.id,
+              impl_->nodes.size());
   for (const NamedOutput& other : impl_->outputs) {
-    require(other.name != name, ErrorCode::kInvalidArgument, name, "two outputs of this name");
+    check_layer(other.name != name, ErrorCode::kInvalidArgument, name, "two outputs of this name");
   }
   NamedOutput output{value.id, name};
   make_room(impl_->outputs);

@@ -6,8 +6,8 @@
 #include <limits>
 #include <span>
 
-#include "core/checks.h"
 #include "core/kernel_table.h"
+#include "core/operands.h"
 #include "core/parallel.h"
 #include "kernels/kernel.h"
 #include "voxgemm/context.h"

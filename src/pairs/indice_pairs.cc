@@ -6,6 +6,7 @@
 #include <algorithm>
 #include <utility>
 
+#include "core/check.h"
 #include "core/extents.h"
 #include "core/named_buffer.h"
 #include "pairs/pair_network.h"
@@ -70,9 +71,9 @@ void download_counts(Context& context, IndicePairs::Impl& impl) {
 
 void check_input(const SparseTensorView& input) {
   check(input.num_voxels >= 0 && input.num_voxels <= input.capacity, ErrorCode::kShape,
-        fmt::format("num_voxels is {}, allowed 0..capacity {}", input.num_voxels, input.capacity));
+        "num_voxels is {}, allowed 0..capacity {}", input.num_voxels, input.capacity);
   check(input.num_voxels == 0 || input.indices != nullptr, ErrorCode::kInvalidArgument,
-        fmt::format("indices is null with {} voxels", input.num_voxels));
+        "indices is null with {} voxels", input.num_voxels);
 }
 
 }  // namespace
@@ -81,8 +82,8 @@ IndicePairs build_indice_pairs(Context& context, const SparseTensorView& input, 
                                const PairOptions& options) {
   check_input(input);
   const ConvGeometry normalized = geometry.normalized(input.spatial_shape.ndim);
-  check(options.out_capacity >= 0, ErrorCode::kInvalidArgument,
-        fmt::format("out_capacity is {}, at least 0", options.out_capacity));
+  check(options.out_capacity >= 0, ErrorCode::kInvalidArgument, "out_capacity is {}, at least 0",
+        options.out_capacity);
   PairOptions exact = options;
   if (normalized.kind != ConvKind::kSubm && options.out_capacity == 0) {
     const std::int32_t rows = input.device_num_voxels != nullptr ? input.capacity : input.num_voxels;

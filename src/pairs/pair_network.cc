@@ -1,16 +1,15 @@
 // Planning of a PairNetwork: levels, maps and their checks. Building is the backend's.
 #include "pairs/pair_network.h"
 
-#include <fmt/format.h>
-
 #include <cstring>
 #include <limits>
 #include <utility>
 
-#include "core/checks.h"
+#include "core/check.h"
 #include "core/context_impl.h"
 #include "core/cuda_device.h"
 #include "core/extents.h"
+#include "core/operands.h"
 #include "core/workspace_stamp.h"
 #include "pairs/backend.h"
 
@@ -37,7 +36,7 @@ namespace {
 
 void check_level(const Dims& shape, std::int32_t batch_size, std::int32_t capacity) {
   check_extents(shape, batch_size);
-  check(capacity >= 0, ErrorCode::kInvalidArgument, fmt::format("capacity is {}, at least 0", capacity));
+  check(capacity >= 0, ErrorCode::kInvalidArgument, "capacity is {}, at least 0", capacity);
 }
 
 constexpr PairForms kAllForms = kPairTable | kPairBackward | kTilePairs | kTilePairsBackward | kBlockPairs;
@@ -46,14 +45,13 @@ constexpr PairForms kAllForms = kPairTable | kPairBackward | kTilePairs | kTileP
 PairForms with_sources(PairForms forms) { return (forms & kBlockPairs) != 0 ? forms | kPairTable : forms; }
 
 void check_options(const PairOptions& options, std::int32_t kv) {
-  check((options.forms & ~kAllForms) == 0, ErrorCode::kInvalidArgument,
-        fmt::format("pair forms {:#x}, known {:#x}", options.forms, kAllForms));
+  check((options.forms & ~kAllForms) == 0, ErrorCode::kInvalidArgument, "pair forms {:#x}, known {:#x}",
+        options.forms, kAllForms);
   check(options.mask_splits >= 1 && options.mask_splits <= kMaxMaskSplits && options.mask_splits <= kv,
-        ErrorCode::kInvalidArgument,
-        fmt::format("mask_splits is {}, allowed 1..{} and at most the {} offsets", options.mask_splits,
-                    kMaxMaskSplits, kv));
+        ErrorCode::kInvalidArgument, "mask_splits is {}, allowed 1..{} and at most the {} offsets",
+        options.mask_splits, kMaxMaskSplits, kv);
   check(options.tile_rows >= 0 && options.tile_rows <= 65536, ErrorCode::kInvalidArgument,
-        fmt::format("tile_rows is {}, allowed 0..65536", options.tile_rows));
+        "tile_rows is {}, allowed 0..65536", options.tile_rows);
 }
 
 }  // namespace
@@ -77,7 +75,7 @@ std::int32_t PairNetwork::add_map(std::int32_t in_level, const ConvGeometry& geo
   check(impl_->backend == nullptr, ErrorCode::kInvalidArgument, "the pair network is final");
   const auto levels = static_cast<std::int32_t>(plan.levels.size());
   check(in_level >= 0 && in_level < levels, ErrorCode::kInvalidArgument,
-        fmt::format("level {} does not exist; there are {}", in_level, levels));
+        "level {} does not exist; there are {}", in_level, levels);
   const LevelPlan in = plan.levels[static_cast<std::size_t>(in_level)];
   MapPlan map{geometry.normalized(in.shape.ndim), in_level, in_level, options, layer};
   check_options(options, map.geometry.kernel_volume());
@@ -85,8 +83,8 @@ std::int32_t PairNetwork::add_map(std::int32_t in_level, const ConvGeometry& geo
   if (map.geometry.kind == ConvKind::kSubm) {
     map.options.out_capacity = in.capacity;
   } else {
-    check(options.out_capacity > 0, ErrorCode::kInvalidArgument,
-          fmt::format("out_capacity is {}, at least 1", options.out_capacity));
+    check(options.out_capacity > 0, ErrorCode::kInvalidArgument, "out_capacity is {}, at least 1",
+          options.out_capacity);
     const LevelPlan out{map.geometry.out_shape(in.shape), in.batch_size, options.out_capacity,
                         static_cast<std::int32_t>(plan.maps.size())};
     check_level(out.shape, out.batch_size, out.capacity);
@@ -99,8 +97,8 @@ std::int32_t PairNetwork::add_map(std::int32_t in_level, const ConvGeometry& geo
 
 void PairNetwork::require_forms(std::int32_t map, PairForms forms) {
   check(impl_->backend == nullptr, ErrorCode::kInvalidArgument, "the pair network is final");
-  check(map >= 0 && map < num_maps(), ErrorCode::kInvalidArgument,
-        fmt::format("map {} does not exist; there are {}", map, num_maps()));
+  check(map >= 0 && map < num_maps(), ErrorCode::kInvalidArgument, "map {} does not exist; there are {}", map,
+        num_maps());
   PairOptions& options = impl_->plan.maps[static_cast<std::size_t>(map)].options;
   options.forms |= with_sources(forms);
   check_options(options, geometry(map).kernel_volume());

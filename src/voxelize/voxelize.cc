@@ -7,10 +7,11 @@
 #include <limits>
 #include <utility>
 
-#include "core/checks.h"
+#include "core/check.h"
 #include "core/context_impl.h"
 #include "core/extents.h"
 #include "core/named_buffer.h"
+#include "core/operands.h"
 #include "voxelize/backend.h"
 
 namespace voxgemm {

@@ -1,5 +1,6 @@
 // Proves: planning refuses every bad operand with an error that names the layer, the value and the limit; a
-// forced row is the row that is chosen; describe() reports the rows that refused and why.
+// forced row is the row that is chosen; describe() reports the rows that refused and why; looking at the
+// weights costs no allocation.
 #include <gtest/gtest.h>
 
 #include <algorithm>
@@ -7,6 +8,7 @@
 
 #include "gemm/tile_rows.h"
 #include "kernels/implicit_gemm/implicit_gemm.h"
+#include "tests/support/counted_new.h"
 #include "voxgemm/context.h"
 #include "voxgemm/implicit_gemm.h"
 
@@ -158,6 +160,26 @@ TEST(ImplicitGemmPlan, TableNamesAreUnique) {
   ASSERT_FALSE(names.empty());
   std::sort(names.begin(), names.end());
   EXPECT_EQ(std::adjacent_find(names.begin(), names.end()), names.end());
+}
+
+// Every weight, scale and bias is looked at; a text made for each would be an allocation each.
+TEST(PlanImplicitGemm, AllocationsDoNotGrowWithTheWeights) {
+#if !VOXGEMM_COUNTS_NEW
+  GTEST_SKIP() << "operator new belongs to the sanitizer";
+#endif
+  Context context({.threads = 1});
+  const ImplicitGemmDesc desc{.name = "conv1",
+                              .kv = 27,
+                              .c_in = 64,
+                              .c_out = 64,
+                              .in_dtype = DType::kFloat32,
+                              .out_dtype = DType::kFloat32};
+  const std::vector<float> weights(27 * 64 * 64, 0.5F);
+  const EpilogueParams epilogue{.bias = std::vector<float>(64, 1.0F)};
+  const long made = test::allocations_of(
+      [&] { const ImplicitGemm plan(context, desc, std::span<const float>(weights), epilogue); });
+  EXPECT_GT(made, 0);
+  EXPECT_LT(made, 64) << weights.size() << " weights";
 }
 
 }  // namespace

@@ -1,5 +1,5 @@
-// Proves that calibration takes the largest magnitude over real rows of all frames, that capacities are
-// recorded per level, and that the comparison of precisions measures what it says.
+// Proves that calibration takes the largest magnitude over real rows of all frames, without an allocation for
+// each, that capacities are recorded per level, and that the comparison of precisions measures what it says.
 #include <gtest/gtest.h>
 
 #include <algorithm>
@@ -8,6 +8,7 @@
 #include <limits>
 
 #include "graph/nodes.h"
+#include "tests/support/counted_new.h"
 #include "voxgemm/calibration.h"
 
 namespace voxgemm {
@@ -77,6 +78,24 @@ TEST(Calibrate, AllZeroValueGetsScaleOne) {
   const Frame frame = frame_of({0, 1, 1}, {0.0F, 0.0F});
   const ScaleTable table = calibrate_min_max(context, small_network(), {&frame, 1});
   for (const auto& [name, scale] : table.scale) EXPECT_EQ(scale, 1.0F) << name;
+}
+
+TEST(Calibrate, AllocationsDoNotGrowWithTheValues) {
+#if !VOXGEMM_COUNTS_NEW
+  GTEST_SKIP() << "operator new belongs to the sanitizer";
+#endif
+  Context context({.threads = 1});
+  Network net;
+  const Value in = net.input("in", {64, 64}, 1, 2, 4096);
+  net.output(net.conv(in, {"twice", "", kOne, 2, {2.0F, 0.0F, 0.0F, 2.0F}}), "out");
+  std::vector<std::int32_t> indices;
+  for (std::int32_t cell = 0; cell < 4096; ++cell) {
+    for (const std::int32_t i : {0, cell / 64, cell % 64}) indices.push_back(i);
+  }
+  const Frame full = frame_of(std::move(indices), std::vector<float>(2 * 4096, 0.5F));
+  const long made = test::allocations_of([&] { (void)calibrate_min_max(context, net, {&full, 1}); });
+  EXPECT_GT(made, 0);
+  EXPECT_LT(made, 1000) << "of " << 2 * 2 * 4096 << " values";
 }
 
 TEST(Calibrate, EmptyFrameAmongOthersChangesNothing) {

@@ -2,32 +2,12 @@
 // argument that it refuses, a count beyond 63 bits, or memory that ran out at any of its allocations.
 #include <gtest/gtest.h>
 
-#include <atomic>
-#include <cstdlib>
 #include <functional>
 #include <limits>
 #include <new>
 
 #include "graph/nodes.h"
-
-namespace {
-std::atomic<long> allocations_left{-1};  // -1 = no limit
-}  // namespace
-
-#if !defined(__SANITIZE_ADDRESS__) && !defined(__SANITIZE_THREAD__)
-#define VOXGEMM_REFUSES_NEW 1
-// Not inlined: GCC would see free() meet the result of a new.
-[[gnu::noinline]] void* operator new(std::size_t bytes) {
-  if (allocations_left >= 0 && allocations_left-- == 0) {
-    allocations_left = 0;
-    throw std::bad_alloc();
-  }
-  if (void* pointer = std::malloc(bytes == 0 ? 1 : bytes)) return pointer;
-  throw std::bad_alloc();
-}
-[[gnu::noinline]] void operator delete(void* pointer) noexcept { std::free(pointer); }
-[[gnu::noinline]] void operator delete(void* pointer, std::size_t) noexcept { std::free(pointer); }
-#endif
+#include "tests/support/counted_new.h"
 
 namespace voxgemm {
 namespace {
@@ -188,7 +168,7 @@ TEST(Refusal, AnInputMayBeDeclaredAgain) {
 }
 
 TEST(Refusal, MemoryThatRunsOutAnywhereLeavesNoTrace) {
-#ifndef VOXGEMM_REFUSES_NEW
+#if !VOXGEMM_COUNTS_NEW
   GTEST_SKIP() << "operator new belongs to the sanitizer";
 #endif
   std::size_t number = 0;
@@ -202,13 +182,13 @@ TEST(Refusal, MemoryThatRunsOutAnywhereLeavesNoTrace) {
       Net n;
       const std::string before = trace(n.net);
       refused = false;
-      allocations_left = limit;
+      test::allocations_left = limit;
       try {
         call(n);
       } catch (const std::bad_alloc&) {
         refused = true;
       }
-      allocations_left = -1;
+      test::allocations_left = -1;
       if (refused) {
         EXPECT_EQ(trace(n.net), before) << "allocation " << limit;
         call(n);

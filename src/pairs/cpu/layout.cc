@@ -5,6 +5,7 @@
 #include <limits>
 #include <utility>
 
+#include "core/check.h"
 #include "core/kernel_table.h"
 
 namespace voxgemm::cpu_pairs {
@@ -168,11 +169,11 @@ void CpuPairLayout::choose_map(const Context& context, const MapPlan& plan) {
   map.backward.relation = backward_relation(plan.geometry, out.grid);
   const std::int64_t pairs = std::min(out.capacity * max_sources(map.forward.relation),
                                       in.capacity * max_sources(map.backward.relation));
-  check(pairs <= std::numeric_limits<std::int32_t>::max(), ErrorCode::kUnsupported,
-        fmt::format("{} may have {} pairs, limit {}: {} rows in, {} rows out, kernel volume {}; lower the "
-                    "capacities",
-                    plan.title(), pairs, std::numeric_limits<std::int32_t>::max(), in.capacity, out.capacity,
-                    map.kv));
+  if (pairs > std::numeric_limits<std::int32_t>::max()) {
+    fail(ErrorCode::kUnsupported,
+         "{} may have {} pairs, limit {}: {} rows in, {} rows out, kernel volume {}; lower the capacities",
+         plan.title(), pairs, std::numeric_limits<std::int32_t>::max(), in.capacity, out.capacity, map.kv);
+  }
   const auto select = [&](Direction& direction, const LevelChoice& target, const LevelChoice& source) {
     direction.taps = make_taps(direction.relation, target.grid);
     const PairsProblem problem = direction.problem(map.kv, target.grid.ndim, source.kernel->form);

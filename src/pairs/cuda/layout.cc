@@ -1,12 +1,10 @@
 #include "pairs/cuda/layout.h"
 
-#include <fmt/format.h>
-
 #include <algorithm>
 #include <bit>
 #include <utility>
 
-#include "core/extents.h"
+#include "core/check.h"
 #include "kernels/order_chunks.h"
 #include "pairs/relations.h"
 
@@ -113,10 +111,9 @@ void Planner::plan_hash(const PairPlan& plan, std::int32_t level, LevelMemory& m
   if (hash.bits > 30 || memory.num_words >= (std::int64_t{1} << 60)) {
     const std::string who = from.made_by < 0 ? std::string("the input")
                                              : plan.maps[static_cast<std::size_t>(from.made_by)].title();
-    check(
-        false, ErrorCode::kUnsupported,
-        fmt::format("{} may make sites in {} words of 64 cells of {}, batch {}, limit {} on CUDA", who,
-                    hash.max_words, axes_text(from.shape), from.batch_size, (std::int64_t{1} << 30) * 2 / 3));
+    fail(ErrorCode::kUnsupported,
+         "{} may make sites in {} words of 64 cells of {}, batch {}, limit {} on CUDA", who, hash.max_words,
+         from.shape, from.batch_size, (std::int64_t{1} << 30) * 2 / 3);
   }
   const auto word_bits =
       static_cast<std::int32_t>(std::bit_width(static_cast<std::uint64_t>(memory.num_words)));

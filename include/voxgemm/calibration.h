@@ -20,8 +20,9 @@ struct Frame {
   std::int32_t num_voxels = 0;
 };
 
-/// Min-max calibration: runs the float32 network over the frames; scale = max|x| / 127 per value (values
-/// that one fused layer produces have one scale; 1 when a value is all zero). Real rows only.
+/// Min-max calibration: runs the float32 network over the frames; scale = max|x| / 127 per value, or 0 when
+/// that is below 2^-126 (see ScaleTable). Values that one fused layer produces have one scale. Real rows only.
+/// Throws kInvalidArgument naming a layer that makes a value that is not finite, and for no frames.
 VOXGEMM_API ScaleTable calibrate_min_max(Context& context, const Network& network,
                                          std::span<const Frame> frames);
 /// Records the site counts of the frames, times `headroom`, rounded up.

@@ -34,8 +34,10 @@ struct ConvLayer {
 };
 
 /// Scale of each value by the name of the layer that makes it (the input under its own name): real = scale *
-/// int8. A fused chain (conv + add + relu) makes one value, named by its last layer. Names that a network
-/// lacks are passed over.
+/// int8. A fused chain (conv + add + relu) makes one value, named by its last layer. Scales are from 2^-126,
+/// the least normal float32, to FLT_MAX / 127. 0 says that the value was never seen: calibration met no rows,
+/// only zeros, or nothing large enough for a scale. Tables of several frames merge by the maximum of each
+/// entry.
 struct ScaleTable {
   std::map<std::string, float> scale;
 };

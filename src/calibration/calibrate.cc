@@ -7,6 +7,7 @@
 #include "calibration/frame_runner.h"
 #include "core/check.h"
 #include "graph/nodes.h"
+#include "quant/scale.h"
 #include "voxgemm/calibration.h"
 #include "voxgemm/engine.h"
 
@@ -32,7 +33,7 @@ ScaleTable calibrate_min_max(Context& context, const Network& network, std::span
   std::size_t step = 0;
   const std::vector<FusedNode> fused = fuse(net);
   for (const StepInfo& info : runner.engine().steps()) {
-    const float scale = amax[step] > 0.0F ? amax[step] / 127.0F : 1.0F;
+    const float scale = scale_of_magnitude(amax[step]);
     ++step;
     const auto made = std::find_if(fused.begin(), fused.end(), [&](const FusedNode& node) {
       return !info.value.empty() && net.node(node.output).name == info.value;

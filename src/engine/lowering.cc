@@ -1,5 +1,7 @@
 #include "engine/lowering.h"
 
+#include <fmt/format.h>
+
 #include <algorithm>
 
 #include "core/check.h"
@@ -33,6 +35,17 @@ DType storage_of(Precision precision) {
   return DType::kFloat32;
 }
 
+std::vector<float> scales_of_values(const Context& context, const Network::Impl& net,
+                                    const std::vector<FusedNode>& fused, const ScaleTable& table) {
+  std::vector<std::string> unseen;
+  std::vector<float> scales = unify_scales(net, fused, table, &unseen);
+  if (!unseen.empty()) {
+    context.log(LogLevel::kWarning, fmt::format("never seen in calibration, so their scale is 1: '{}'",
+                                                fmt::join(unseen, "', '")));
+  }
+  return scales;
+}
+
 }  // namespace
 
 std::string precision_name(DType dtype) {
@@ -52,7 +65,7 @@ std::string precision_name(DType dtype) {
 Lowering::Lowering(Context& context, const Network::Impl& net, const ScaleTable& scales,
                    const EngineOptions& options, Engine::Impl& engine)
     : context_(context), net_(net), options_(options), engine_(engine), fused_(fuse(net)) {
-  if (options.precision == Precision::kInt8) scales_ = unify_scales(net, fused_, scales);
+  if (options.precision == Precision::kInt8) scales_ = scales_of_values(context, net, fused_, scales);
   values_.resize(net.nodes.size());
   converted_.assign(net.nodes.size(), -1);
   plan_of_.assign(fused_.size(), -1);

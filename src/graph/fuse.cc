@@ -1,10 +1,10 @@
 #include <algorithm>
-#include <cmath>
 #include <numeric>
 #include <utility>
 
 #include "core/check.h"
 #include "graph/nodes.h"
+#include "quant/scale.h"
 
 namespace voxgemm {
 namespace {
@@ -122,7 +122,7 @@ std::int32_t root(std::vector<std::int32_t>& parent, std::int32_t id) {
 std::vector<FusedNode> fuse(const Network::Impl& network) { return Fuser(network).run(); }
 
 std::vector<float> unify_scales(const Network::Impl& network, const std::vector<FusedNode>& fused,
-                                const ScaleTable& table) {
+                                const ScaleTable& table, std::vector<std::string>* unseen) {
   std::vector<std::int32_t> parent(network.nodes.size());
   std::iota(parent.begin(), parent.end(), 0);
   for (const FusedNode& node : fused) {
@@ -138,14 +138,21 @@ std::vector<float> unify_scales(const Network::Impl& network, const std::vector<
     const auto found = table.scale.find(name);
     check(found != table.scale.end(), ErrorCode::kInvalidArgument,
           "value '{}' has no scale; calibrate, or add it to the scale table", name);
-    check(std::isfinite(found->second) && found->second > 0.0F, ErrorCode::kInvalidArgument,
-          "value '{}': scale {} is not finite and positive", name, found->second);
+    check(found->second == 0.0F || is_scale_of_values(found->second), ErrorCode::kInvalidArgument,
+          "value '{}': scale {} is neither 0 (never seen) nor from {} to {}", name, found->second,
+          kLeastScale, kMostScale);
     float& scale = scales[static_cast<std::size_t>(root(parent, node.output))];
     scale = std::max(scale, found->second);
   }
   for (const FusedNode& node : fused) {
-    scales[static_cast<std::size_t>(node.output)] =
-        scales[static_cast<std::size_t>(root(parent, node.output))];
+    const float scale = scales[static_cast<std::size_t>(root(parent, node.output))];
+    if (scale == 0.0F && unseen != nullptr) unseen->push_back(network.node(node.output).name);
+    scales[static_cast<std::size_t>(node.output)] = scale;
+  }
+  // Only now: a 1 among values that share a scale would win against the small ones that were seen.
+  for (const FusedNode& node : fused) {
+    float& scale = scales[static_cast<std::size_t>(node.output)];
+    if (scale == 0.0F) scale = 1.0F;
   }
   return scales;
 }

@@ -73,11 +73,44 @@ TEST(Calibrate, FrameSizesMustAgreeWithTheCount) {
   EXPECT_NE(refused(frame).find("5 feature values"), std::string::npos);
 }
 
-TEST(Calibrate, AllZeroValueGetsScaleOne) {
+TEST(Calibrate, NeverSeenIsZero) {
   Context context({.threads = 1});
-  const Frame frame = frame_of({0, 1, 1}, {0.0F, 0.0F});
-  const ScaleTable table = calibrate_min_max(context, small_network(), {&frame, 1});
-  for (const auto& [name, scale] : table.scale) EXPECT_EQ(scale, 1.0F) << name;
+  for (const Frame& frame : {frame_of({0, 1, 1}, {0.0F, 0.0F}), frame_of({}, {})}) {
+    const ScaleTable table = calibrate_min_max(context, small_network(), {&frame, 1});
+    EXPECT_EQ(table.scale, (std::map<std::string, float>{{"in", 0}, {"twice", 0}, {"pool", 0}, {"last", 0}}));
+  }
+}
+
+// amax / 127 is a scale down to the least normal float32. Below it is none: a subnormal one would be coarse,
+// and from 63 times the smallest float on it would be 0.
+TEST(Calibrate, LeastScaleIsTheLeastNormalFloat) {
+  Context context({.threads = 1});
+  const float least = std::numeric_limits<float>::min();
+  const auto scale_of_input = [&](float amax) {
+    const Frame frame = frame_of({0, 1, 1}, {amax, -0.5F * amax});
+    return calibrate_min_max(context, small_network(), {&frame, 1}).scale.at("in");
+  };
+  EXPECT_EQ(scale_of_input(127.0F * least), least);
+  EXPECT_EQ(scale_of_input(126.0F * least), 0.0F);
+  EXPECT_EQ(scale_of_input(1e-40F), 0.0F);
+  EXPECT_EQ(scale_of_input(8e-44F), 0.0F);
+  const float most = std::numeric_limits<float>::max() / 4.0F;  // "last" adds two values, doubled before
+  EXPECT_EQ(scale_of_input(most / 2.0F), most / 2.0F / 127.0F);
+}
+
+// Tables of single frames, merged by the maximum of each entry, are the table of all frames.
+TEST(Calibrate, TablesOfFramesMergeByTheMaximum) {
+  Context context({.threads = 1});
+  std::vector<Frame> frames{frame_of({}, {}), frame_of({0, 1, 1}, {0.0F, 0.0F}),
+                            frame_of({0, 2, 2}, {0.001F, -0.002F})};
+  ScaleTable merged;
+  for (const Frame& frame : frames) {
+    for (const auto& [name, scale] : calibrate_min_max(context, small_network(), {&frame, 1}).scale) {
+      merged.scale[name] = std::max(merged.scale[name], scale);
+    }
+  }
+  EXPECT_EQ(merged.scale, calibrate_min_max(context, small_network(), frames).scale);
+  EXPECT_EQ(merged.scale.at("in"), 0.002F / 127.0F);
 }
 
 TEST(Calibrate, AllocationsDoNotGrowWithTheValues) {

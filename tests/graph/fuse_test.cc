@@ -1,5 +1,9 @@
 // Proves which chains become one step, in which order steps run, and how scales spread. No arithmetic.
+#include <fmt/format.h>
 #include <gtest/gtest.h>
+
+#include <cmath>
+#include <limits>
 
 #include "graph/nodes.h"
 
@@ -108,17 +112,49 @@ TEST(UnifyScales, ConcatPoolAndReluShareTheLargest) {
   EXPECT_EQ(scales, (std::vector<float>{0.5F, 2.0F, 2.0F, 2.0F, 2.0F}));
 }
 
+// 0 is "never seen": it takes the scale of those it shares with, and only alone it is 1.
+TEST(UnifyScales, NeverSeenLosesAgainstTheSmallestScale) {
+  Net n;
+  const Value a = n.conv(n.in, "a");
+  const Value b = n.conv(n.in, "b");
+  const Value members[] = {a, b};
+  const Value joined = n.net.concat(members, "joined");
+  const auto fused = n.fused(joined);
+  std::vector<std::string> unseen;
+  const auto scales = [&](float in, float of_a, float of_b) {
+    unseen.clear();
+    return unify_scales(n.net.impl(), fused, {{{"in", in}, {"a", of_a}, {"b", of_b}}}, &unseen);
+  };
+  const float least = std::numeric_limits<float>::min();
+  EXPECT_EQ(scales(0.5F, 0.0F, least), (std::vector<float>{0.5F, least, least, least}));
+  EXPECT_EQ(unseen, Names{});
+  EXPECT_EQ(scales(0.5F, 0.0F, -0.0F), (std::vector<float>{0.5F, 1.0F, 1.0F, 1.0F}));
+  EXPECT_EQ(unseen, (Names{"a", "b", "joined"}));
+  EXPECT_EQ(scales(0.0F, 0.25F, 0.0F), (std::vector<float>{1.0F, 0.25F, 0.25F, 0.25F}));
+  EXPECT_EQ(unseen, Names{"in"});
+}
+
 TEST(UnifyScales, MissingOrBadScaleIsNamed) {
   Net n;
   const auto fused = n.fused(n.conv(n.in, "c"));
-  for (const ScaleTable& table : {ScaleTable{{{"in", 1.0F}}}, ScaleTable{{{"in", 1.0F}, {"c", -1.0F}}}}) {
+  const auto text = [&](const ScaleTable& table) {
     try {
       unify_scales(n.net.impl(), fused, table);
-      ADD_FAILURE() << "no error";
     } catch (const Error& error) {
-      EXPECT_NE(std::string(error.what()).find("'c'"), std::string::npos) << error.what();
+      EXPECT_EQ(error.code(), ErrorCode::kInvalidArgument);
+      return std::string(error.what());
     }
+    return std::string("accepted");
+  };
+  EXPECT_NE(text({{{"in", 1.0F}}}).find("'c' has no scale"), std::string::npos);
+  const float least = std::numeric_limits<float>::min();
+  const float most = std::numeric_limits<float>::max() / 127.0F;
+  for (const float bad : {-1.0F, 1e-40F, std::nextafter(least, 0.0F), std::nextafter(most, 1e38F),
+                          std::numeric_limits<float>::infinity(), std::numeric_limits<float>::quiet_NaN()}) {
+    const std::string said = text({{{"in", 1.0F}, {"c", bad}}});
+    EXPECT_NE(said.find(fmt::format("value 'c': scale {} is neither 0", bad)), std::string::npos) << said;
   }
+  EXPECT_EQ(text({{{"in", least}, {"c", most}}}), "accepted");
 }
 
 }  // namespace

@@ -1,6 +1,6 @@
 // Proves: weights are divided by amax/127 per channel or per tensor, rounded half to even and kept in
-// [-127, 127]; an all-zero channel gets scale 1; a real pruned layer with a zero channel comes back within
-// half a step; bad weights are named.
+// [-127, 127]; a channel that is zero or too small for a scale gets scale 1; a real pruned layer with a zero
+// channel comes back within half a step; bad weights are named.
 #include <gtest/gtest.h>
 
 #include <algorithm>
@@ -36,9 +36,24 @@ TEST(QuantizeWeights, TinyWeightsWhoseScaleWouldVanishGetOne) {
   const QuantizedWeights q = quantize_weights(std::vector<float>{tiny, -tiny}, 1);
   EXPECT_EQ(q.scale, (std::vector<float>{1.0F}));
   EXPECT_EQ(q.values, (std::vector<std::int8_t>{0, 0}));
-  // Subnormal amax with a non-zero, inexact scale: still clamped.
-  const std::vector<float> few{200.0F * tiny, -200.0F * tiny};
-  for (const std::int8_t v : quantize_weights(few, 1).values) EXPECT_LE(std::abs(v), 127);
+  // A subnormal scale would be inexact: 200 / 127 of the smallest float is 2 of them, so 200 would become
+  // 100.
+  EXPECT_EQ(quantize_weights(std::vector<float>{200.0F * tiny, -200.0F * tiny}, 1).values, q.values);
+}
+
+TEST(QuantizeWeights, LeastScaleIsTheLeastNormalFloat) {
+  const float least = std::numeric_limits<float>::min();
+  const float amax = 127.0F * least;
+  const QuantizedWeights at = quantize_weights(std::vector<float>{amax, -3.0F * least}, 1);
+  EXPECT_EQ(at.scale, (std::vector<float>{least}));
+  EXPECT_EQ(at.values, (std::vector<std::int8_t>{127, -3}));
+  const QuantizedWeights under = quantize_weights(std::vector<float>{126.0F * least, -3.0F * least}, 1);
+  EXPECT_EQ(under.scale, (std::vector<float>{1.0F}));
+  EXPECT_EQ(under.values, (std::vector<std::int8_t>{0, 0}));
+  // One channel's scale is not another's.
+  const QuantizedWeights two = quantize_weights(std::vector<float>{126.0F * least, 254.0F}, 2);
+  EXPECT_EQ(two.scale, (std::vector<float>{1.0F, 2.0F}));
+  EXPECT_EQ(two.values, (std::vector<std::int8_t>{0, 127}));
 }
 
 TEST(QuantizeWeights, RefusesBadInput) {

@@ -1,0 +1,96 @@
+// Proves what an engine makes of a ScaleTable: values that calibration never saw, or that are too small for a
+// scale, run and spoil nobody else's scale, and the log names them.
+#include <gtest/gtest.h>
+
+#include <cmath>
+#include <limits>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "tests/engine/engine_runner.h"
+#include "voxgemm/network.h"
+
+namespace voxgemm::test {
+namespace {
+
+const ConvGeometry kOne{ConvKind::kSubm, Dims::filled(2, 1)};
+
+using Lines = std::vector<std::pair<LogLevel, std::string>>;
+
+Context logging_context(Lines& lines) {
+  return Context({.threads = 1, .log = [&lines](LogLevel level, std::string_view text) {
+                    lines.emplace_back(level, text);
+                  }});
+}
+
+/// The lines of one level that hold `part`.
+std::vector<std::string> lines_with(const Lines& lines, LogLevel level, const std::string& part) {
+  std::vector<std::string> found;
+  for (const auto& [of, text] : lines) {
+    if (of == level && text.find(part) != std::string::npos) found.push_back(text);
+  }
+  return found;
+}
+
+/// in (1 channel) -> "seen" (times 1) and "dead" (times 0), joined -> "sum" (both added, plus a bias) -> out.
+Network network_with_a_dead_layer(float bias) {
+  Network net;
+  const Value in = net.input("in", {8, 8}, 1, 1, 4);
+  const Value members[] = {net.conv(in, {"seen", "", kOne, 1, {1.0F}}),
+                           net.conv(in, {"dead", "", kOne, 1, {0.0F}})};
+  const Value joined = net.concat(members, "joined");
+  net.output(net.conv(joined, {"sum", "", kOne, 1, {1.0F, 1.0F}, {bias}}), "out");
+  return net;
+}
+
+Frame two_voxels(float first, float second) { return {{0, 1, 1, 0, 5, 2}, {first, second}, 2}; }
+
+std::vector<float> rows_of(const RunResult& result) {
+  const auto* rows = result.outputs[0].as<float>();
+  return {rows, rows + result.outputs[0].num_voxels};
+}
+
+TEST(EngineScales, NeverSeenValueDoesNotCoarsenItsNeighbours) {
+  Lines lines;
+  Context context = logging_context(lines);
+  const Network net = network_with_a_dead_layer(0.0F);
+  const Frame frame = two_voxels(0.0127F, -0.0064F);
+  const ScaleTable scales = calibrate_min_max(context, net, {&frame, 1});
+  EXPECT_EQ(scales.scale.at("dead"), 0.0F);
+  lines.clear();
+  EngineRunner runner(context, EngineRunner::build(context, net, scales));
+  EXPECT_TRUE(lines_with(lines, LogLevel::kWarning, "").empty()) << "its scale is that of 'seen'";
+  const RunResult result = runner.run(frame);
+  ASSERT_TRUE(result.status.ok());
+  // Exact up to the rounding of float32: both are whole numbers of steps of 0.0001.
+  const std::vector<float> rows = rows_of(result);
+  ASSERT_EQ(rows.size(), 2U);
+  EXPECT_FLOAT_EQ(rows[0], 0.0127F);
+  EXPECT_FLOAT_EQ(rows[1], -0.0064F);
+}
+
+TEST(EngineScales, ValuesTooSmallForAScaleAreZero) {
+  Lines lines;
+  Context context = logging_context(lines);
+  const Network net = network_with_a_dead_layer(0.25F);
+  for (const float tiny : {9.8e-45F, 8e-44F, 1e-40F, 126.0F * std::numeric_limits<float>::min()}) {
+    SCOPED_TRACE(tiny);
+    const Frame frame = two_voxels(tiny, -tiny);
+    const ScaleTable scales = calibrate_min_max(context, net, {&frame, 1});
+    EXPECT_EQ(scales.scale.at("in"), 0.0F);
+    EXPECT_EQ(scales.scale.at("sum"), 0.25F / 127.0F);
+    lines.clear();
+    EngineRunner runner(context, EngineRunner::build(context, net, scales));
+    EXPECT_EQ(runner.engine().input_scale(), 1.0F);
+    const RunResult result = runner.run(frame);
+    ASSERT_TRUE(result.status.ok());
+    EXPECT_EQ(rows_of(result), (std::vector<float>{0.25F, 0.25F}));
+    EXPECT_EQ(lines_with(lines, LogLevel::kWarning, ""),
+              (std::vector<std::string>{
+                  "never seen in calibration, so their scale is 1: 'in', 'seen', 'dead', 'joined'"}));
+  }
+}
+
+}  // namespace
+}  // namespace voxgemm::test

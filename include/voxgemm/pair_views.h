@@ -4,6 +4,8 @@
 #include <array>
 #include <cstdint>
 
+#include "voxgemm/types.h"
+
 namespace voxgemm {
 
 inline constexpr std::int32_t kMaxKernelVolume = 343;

@@ -41,7 +41,7 @@ inline Status check_view(const FeatureView& view, std::int32_t rows, const Opera
     return {.code = ErrorCode::kShape, .value = view.rows, .limit = rows, .what = operand.rows};
   }
   if (view.data == nullptr && rows > 0) {
-    return {.code = ErrorCode::kInvalidArgument, .value = 0, .limit = rows, .what = operand.null};
+    return {.code = ErrorCode::kInvalidArgument, .what = operand.null};
   }
   return {};
 }

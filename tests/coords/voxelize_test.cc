@@ -335,7 +335,7 @@ TEST(Voxelizer, RunRefusesWhatThePlanDoesNotCover) {
   EXPECT_EQ(with([](PointsView& c) { c.dtype = DType::kInt8; }).code, ErrorCode::kDType);
   EXPECT_EQ(with([](PointsView& c) { c.data = nullptr; }).code, ErrorCode::kInvalidArgument);
   EXPECT_EQ(run(good, 3, memory.size()).code, ErrorCode::kShape);
-  EXPECT_EQ(run(good, 8, memory.size() - 1).code, ErrorCode::kCapacity);
+  EXPECT_EQ(run(good, 8, memory.size() - 1).code, ErrorCode::kInvalidArgument);
   std::vector<std::int32_t> one(1);
   EXPECT_EQ(run(good, 8, memory.size(), {.point_voxel_id = one}).code, ErrorCode::kInvalidArgument);
   EXPECT_EQ(run(good, 8, memory.size(), {.points_per_voxel = one}).code, ErrorCode::kInvalidArgument);

@@ -9,6 +9,7 @@
 
 #include "graph/nodes.h"
 #include "voxgemm/calibration.h"
+#include "voxgemm/engine.h"
 #include "voxgemm/network.h"
 
 namespace voxgemm::test {

@@ -1,5 +1,6 @@
 // voxgemm inspect: what an engine is made of and why, without timing it.
 #include <fmt/format.h>
+#include <fmt/ranges.h>
 
 #include <algorithm>
 #include <memory>
@@ -7,6 +8,7 @@
 #include <vector>
 
 #include "tools/commands.h"
+#include "tools/io/points.h"
 #include "tools/report/message.h"
 #include "tools/report/table.h"
 #include "tools/session/frames.h"
@@ -14,6 +16,7 @@
 #include "tools/session/options.h"
 #include "tools/session/session.h"
 #include "tools/session/stages.h"
+#include "tools/usage_error.h"
 #include "voxgemm/engine.h"
 #include "voxgemm/error.h"
 #include "voxgemm/implicit_gemm.h"
@@ -26,6 +29,7 @@ struct Arguments {
   std::string compare;
   std::string compare_columns;
   std::string compare_dtype = "f32";
+  std::string compare_format;
   bool kernels_only = false;
 };
 
@@ -147,6 +151,13 @@ void run_inspect(const Arguments& arguments) {
   WorkOptions work = arguments.work;
   work.more_points = !arguments.compare.empty();
   work.check();
+  if (arguments.compare == "-" && work.points == "-") {
+    throw UsageError("--points and --compare are both standard input");
+  }
+  if (arguments.compare == "-" && arguments.compare_format.empty()) {
+    throw UsageError(
+        fmt::format("--compare - needs --compare-format: {}", fmt::join(points_formats(), ", ")));
+  }
   fmt::print("machine  {}\n\n", Context(work.context_options()).describe());
   print_kernels(work);
   if (arguments.kernels_only) return;
@@ -165,6 +176,7 @@ void run_inspect(const Arguments& arguments) {
   other.points = arguments.compare;
   other.columns = arguments.compare_columns;
   other.dtype = arguments.compare_dtype;
+  other.points_format = arguments.compare_format;
   const InputFrame real = load_frame(plain, other);
   print_comparison(stages(frame), frame.source, stages(real), real.source);
 }
@@ -183,6 +195,9 @@ void add_inspect(CLI::App& app) {
   command->add_option("--compare-columns", arguments->compare_columns, "Its columns")->needs(compare);
   command->add_option("--compare-dtype", arguments->compare_dtype, "Its values: f32 or f16")
       ->check(CLI::IsMember({"f32", "f16"}))
+      ->needs(compare);
+  command->add_option("--compare-format", arguments->compare_format, "What it is (default: by its extension)")
+      ->check(CLI::IsMember(points_formats()))
       ->needs(compare);
   command->callback([arguments] { with_memory_named(arguments->work, [&] { run_inspect(*arguments); }); });
 }

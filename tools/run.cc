@@ -138,6 +138,7 @@ nlohmann::json input_json(const WorkOptions& work, const InputFrame& frame, cons
   }
   return {{"source", frame.source},
           {"points", frame.counts.points},
+          {"points_too_near", frame.too_near},
           {"points_not_finite", frame.counts.not_finite},
           {"points_out_of_range", frame.counts.out_of_range},
           {"points_beyond_max_points", frame.counts.point_overflow},
@@ -198,6 +199,10 @@ void print_head(const Arguments& arguments, const Context& context, const InputF
                grouped(frame.counts.not_finite), grouped(frame.counts.point_overflow),
                arguments.work.grid().max_points_per_voxel, grouped(frame.counts.voxel_overflow),
                grouped(arguments.work.grid().max_voxels));
+  }
+  if (frame.too_near > 0) {
+    fmt::print("near     {} points more are nearer than {} m: dropped\n", grouped(frame.too_near),
+               arguments.work.min_distance);
   }
   fmt::print("columns  {}\n", ranges_text(frame.ranges));
   if (!frame.cloud.notes.empty()) {

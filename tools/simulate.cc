@@ -66,7 +66,7 @@ void add_simulate(CLI::App& app) {
       ->add_option("--seed", arguments->options.seed, "Scene and noise; the same seed gives the same bytes")
       ->check(seed_check());
   command->add_option("--speed", arguments->options.speed, "Of the ego vehicle, m/s")
-      ->check(CLI::Range(0.0, 40.0));
+      ->check(number_check(0.0, 40.0));
   command->add_option("--columns", arguments->columns, "Columns to write, letters of x y z i t");
   command->add_option("--dtype", arguments->dtype, "f32 or f16")->check(CLI::IsMember({"f32", "f16"}));
   command->add_option("--png", arguments->png, "Bird's-eye picture of the points");

@@ -19,14 +19,10 @@ namespace voxgemm::tools {
 namespace {
 
 using test::Outcome;
+using test::read_json;
 using test::TemporaryFolder;
 using test::voxgemm;
 using ::testing::HasSubstr;
-
-nlohmann::json read_json(const std::filesystem::path& file) {
-  const std::vector<std::byte> bytes = read_file(file);
-  return nlohmann::json::parse(std::string(reinterpret_cast<const char*>(bytes.data()), bytes.size()));
-}
 
 /// A range of 20 m by 20 m: a few thousand voxels, so that even the scalar rows are quick.
 const std::string kSmall = " --sweeps 2 --seed 3 --range -10 -10 -5 10 10 3 ";
@@ -200,102 +196,6 @@ TEST(BackboneCommands, MaxVoxelsHoldsForFramesOfUsers) {
   }
 }
 
-TEST(BackboneCommands, ColumnsThatAreNoneAreRefusedOrWarnedOf) {
-  const TemporaryFolder folder;
-  PointCloud cloud{.columns = "xyzi", .values = {}};
-  for (int i = 0; i < 200; ++i) {
-    for (const float value : {20.0F + 0.25F * static_cast<float>(i), 1.5F, -1.0F, 0.5F})
-      cloud.values.push_back(value);
-  }
-  write_points(folder / "p.bin", cloud, "f32");
-  const std::string points = " --repeat 1 --points " + (folder / "p.bin").string();
-  for (const char* command : {"run", "bench", "inspect"}) {
-    std::string work = std::string(command) + " --points " + (folder / "p.bin").string();
-    const Outcome outcome = voxgemm(work);  // 200 rows of four are 160 rows of five
-    EXPECT_EQ(outcome.code, 1) << outcome.out;
-    EXPECT_THAT(outcome.out, HasSubstr("column 't' holds no ages in seconds")) << work;
-    EXPECT_THAT(outcome.out, HasSubstr("--columns"));
-  }
-  EXPECT_EQ(voxgemm("run --no-sqnr --columns xyzi" + points).out.find("warning"), std::string::npos);
-  const Outcome warned = voxgemm("run --no-sqnr --columns yxiz --network second" + points);
-  EXPECT_EQ(warned.code, 0) << warned.out;
-  EXPECT_THAT(warned.out, HasSubstr("voxgemm: warning: "));
-  EXPECT_THAT(warned.out, HasSubstr("of 200 points are dropped"));
-}
-
-TEST(BackboneCommands, RunTellsWhatTheColumnsHoldAndWhatWasAssumed) {
-  const TemporaryFolder folder;
-  PointCloud cloud{.columns = "xyzir", .values = {}};
-  for (int i = 0; i < 200; ++i) {
-    for (const int value : {i, 1, -1, i % 128, i % 32}) cloud.values.push_back(static_cast<float>(value) / 4);
-  }
-  cloud.values[3] = 255.0F;
-  cloud.values[6] = std::numeric_limits<float>::quiet_NaN();
-  write_points(folder / "p.npy", cloud, "f32");
-  const std::string json = (folder / "a.json").string();
-  const Outcome outcome =
-      voxgemm("run --repeat 1 --columns xyzir --points " + (folder / "p.npy").string() + " --json " + json);
-  ASSERT_EQ(outcome.code, 0) << outcome.out;
-  EXPECT_THAT(outcome.out,
-              HasSubstr("columns  x 0 to 49.75, y 0.25 to 0.25 (1 not finite), z -0.25 to -0.25, "
-                        "i 0 to 255, r 0 to 7.75\n"));
-  EXPECT_THAT(outcome.out, HasSubstr("assumed  r is not read; t is not there: zeros; i is divided by 255\n"));
-  EXPECT_THAT(outcome.out, HasSubstr("\ninput SQNR in dB by channel: x "));
-  EXPECT_THAT(outcome.out, HasSubstr(", t exact\n"));
-  const nlohmann::json input = read_json(json)["input"];
-  EXPECT_EQ(input["columns"].size(), 5U);
-  EXPECT_EQ(input["columns"][1],
-            (nlohmann::json{{"name", "y"}, {"min", 0.25}, {"max", 0.25}, {"not_finite", 1}}));
-  EXPECT_EQ(input["assumed"].size(), 3U);
-  EXPECT_EQ(input["channel_names"], (std::vector<std::string>{"x", "y", "z", "i", "t"}));
-  ASSERT_EQ(input["channel_sqnr_db"].size(), 5U);
-  EXPECT_GT(input["channel_sqnr_db"][0], 30.0);
-  EXPECT_TRUE(input["channel_sqnr_db"][4].is_null());
-}
-
-// Two columns swapped for each other's: the one that is far too large takes the whole int8 range.
-TEST(BackboneCommands, AChannelThatInt8LosesIsTold) {
-  const TemporaryFolder folder;
-  PointCloud cloud{.columns = "xyzi", .values = {}};
-  for (int i = 0; i < 100; ++i) {
-    for (const float value : {20.0F, 1.5F, -1.0F, static_cast<float>(i) * 1000.0F}) {
-      cloud.values.push_back(value + (value == 20.0F ? static_cast<float>(i) / 4.0F : 0.0F));
-    }
-  }
-  write_points(folder / "p.bin", cloud, "f32");
-  const Outcome outcome = voxgemm("run --repeat 1 --columns xyzi --points " + (folder / "p.bin").string());
-  ASSERT_EQ(outcome.code, 0) << outcome.out;
-  EXPECT_THAT(outcome.out, HasSubstr(", i 0 to 9.9e+04\n"));
-  EXPECT_THAT(outcome.out, HasSubstr(", y 0.0, z 0.0, i "));
-}
-
-TEST(BackboneCommands, FilesOfUsersAreReadAsTheyAreMeant) {
-  const std::filesystem::path folder = voxgemm::test::test_data() / "trials";
-  if (!std::filesystem::exists(folder)) GTEST_SKIP() << "no trials in the test data (VOXGEMM_TEST_DATA)";
-  const auto run = [&](const std::string& arguments) {
-    return voxgemm("run --repeat 1 --no-sqnr --points " + folder.string() + "/" + arguments);
-  };
-  for (const char* file : {"kitti_xyzi.bin", "xyzi_ring.bin"}) {
-    const Outcome outcome = run(file);
-    EXPECT_EQ(outcome.code, 1) << outcome.out;
-    EXPECT_THAT(outcome.out, HasSubstr("column 't' holds no ages")) << file;
-  }
-  const Outcome kitti = run("kitti_xyzi.bin --columns xyzi");
-  EXPECT_EQ(kitti.code, 0) << kitti.out;
-  EXPECT_THAT(kitti.out, HasSubstr("voxels   1,999 of shape"));
-  for (const char* file : {"xyzi_ring.bin --columns xyzir", "ouster_t_ns.pcd", "rows_plain.pcd",
-                           "fortran_order.npy", "upper_case_fields.pcd", "plus_sign.pcd"}) {
-    const Outcome outcome = run(file);
-    EXPECT_EQ(outcome.code, 0) << outcome.out;
-    EXPECT_THAT(outcome.out, HasSubstr(": 0 out of range")) << file;
-  }
-  for (const char* file : {"rows_extra_value.pcd", "points_less_than_width.pcd", "descr_newline.npy"}) {
-    const Outcome outcome = run(file);
-    EXPECT_EQ(outcome.code, 1) << outcome.out;
-    EXPECT_EQ(std::count(outcome.out.begin(), outcome.out.end(), '\n'), 1) << outcome.out;
-  }
-}
-
 TEST(BackboneCommands, VoxelFilesReplacePoints) {
   const TemporaryFolder folder;
   Array indices;
@@ -347,7 +247,23 @@ TEST(BackboneCommands, OptionsThatMakeNoSenseEndWithTwo) {
   refused("run --columns xyzz --points a.bin", "'z' occurs twice");
   refused("run --columns xyz", "--columns needs --points");
   refused("run --columns xyz --points a.pcd", "a.pcd names its columns itself");
+  refused("run --points -", "--points - needs --format: bin, npy, pcd, ply");
+  refused("run --points a.bin --format las", "--format");
+  refused("run --format bin", "--format");
+  refused("run --points - --format pcd --columns xyz </dev/null", "standard input names its columns itself");
+  refused("inspect --compare -", "--compare - needs --compare-format");
+  refused("inspect --points - --format bin --compare - --compare-format bin", "both standard input");
   refused("run --seed -1", "--seed");
+  refused("run --intensity-scale -1", "--intensity-scale");
+  refused("run --intensity-scale nan", "--intensity-scale");
+  refused("run --min-distance -1", "--min-distance");
+  refused("run --min-distance inf", "--min-distance");
+  refused("run --min-distance 1m", "--min-distance");
+  refused("simulate -o a.bin --speed nan", "--speed");
+  refused("run --range nan 0 0 1 1 1", "--range");
+  refused("run --voxel nan 1 1", "--voxel");
+  refused("run --indices a.npy --features b.npy --min-distance 1", "--min-distance changes points");
+  refused("run --indices a.npy --features b.npy --intensity-scale 1", "--intensity-scale changes points");
   refused("run --seed 99999999999999999999", "--seed");
 }
 

@@ -11,6 +11,7 @@
 
 #include "tests/support/test_data.h"
 #include "tests/tools/temporary_folder.h"
+#include "tools/io/adjust.h"
 #include "tools/io/array.h"
 #include "tools/io/points.h"
 #include "voxgemm/error.h"
@@ -239,6 +240,20 @@ TEST(PointsFile, ExtensionsMayBeUpperCase) {
   EXPECT_EQ(read_points(pcd, {}).values, cloud.values);
 }
 
+TEST(PointsFile, TheFormatCountsMoreThanTheExtension) {
+  const TemporaryFolder folder;
+  const auto file = folder.file("a.npy", bytes_of<float>({1, 2, 3, 4, 5, 6}));
+  EXPECT_EQ(read_points(file, {.columns = "xyz", .format = "bin"}).num_points(), 2);
+  const PointCloud usual = read_points(file, {.format = "bin", .usual = "xyz___"});
+  EXPECT_TRUE(usual.assumed);
+  EXPECT_THAT(usual.values, ElementsAre(1, 2, 3, 4, 5, 6));
+  EXPECT_THAT(usual.notes, ElementsAre("columns are xyz___, as usual"));
+  EXPECT_THAT(error_of([&] { read_points(file, {.format = "pcd"}); }), HasSubstr("not a .pcd file"));
+  EXPECT_THAT(error_of([&] { read_points(file, {.format = "las"}); }),
+              HasSubstr("--format las: points are read from bin, npy, pcd, ply"));
+  EXPECT_THAT(error_of([&] { read_points("-", {}); }), HasSubstr("say with --format"));
+}
+
 TEST(PointsFile, NotFiniteValuesAreKeptForTheVoxeliserToCount) {
   const TemporaryFolder folder;
   const float nan = std::numeric_limits<float>::quiet_NaN();
@@ -344,6 +359,51 @@ TEST(PointsFile, SelectColumnsReordersAndFillsWithZeros) {
   const PointCloud chosen = select_columns(cloud, "xyzit");
   EXPECT_THAT(chosen.values, ElementsAre(1, 2, 3, 0, 0.5F));
   EXPECT_THAT(chosen.notes, ElementsAre("a", "i is not there: zeros"));
+}
+
+TEST(PointsFile, IntensityIsDividedByWhatIsSaidOrByItsRange) {
+  const auto scaled = [](std::vector<float> intensities, float scale) {
+    PointCloud cloud;
+    cloud.columns = "xyzi";
+    for (const float i : intensities) cloud.values.insert(cloud.values.end(), {9, 9, 9, i});
+    const float greatest = scale_intensity(cloud, scale);
+    std::vector<float> out{greatest};
+    for (std::size_t i = 3; i < cloud.values.size(); i += 4) out.push_back(cloud.values[i]);
+    EXPECT_EQ(cloud.values[0], 9.0F);
+    EXPECT_EQ(cloud.notes.size(), out.back() == intensities.back() ? 0U : 1U);
+    return out;
+  };
+  EXPECT_THAT(scaled({0.5F, 1.5F}, 0), ElementsAre(1.5F, 0.5F, 1.5F));
+  EXPECT_THAT(scaled({0.5F, 1.75F}, 0), ElementsAre(1.75F / 255.0F, 0.5F / 255.0F, 1.75F / 255.0F));
+  EXPECT_THAT(scaled({510.0F, 255.0F}, 0), ElementsAre(2.0F, 2.0F, 1.0F));
+  EXPECT_THAT(scaled({510.0F, 255.0F}, 1), ElementsAre(510.0F, 510.0F, 255.0F));
+  EXPECT_THAT(scaled({0.5F, 0.25F}, 0.5F), ElementsAre(1.0F, 1.0F, 0.5F));
+  const float inf = std::numeric_limits<float>::infinity();
+  EXPECT_THAT(scaled({inf, 1.0F}, 0), ElementsAre(1.0F, inf, 1.0F));
+  PointCloud none;
+  none.columns = "xyz";
+  none.values = {1, 2, 300};
+  EXPECT_EQ(scale_intensity(none, 2), 0.0F);
+  EXPECT_THAT(none.values, ElementsAre(1, 2, 300));
+}
+
+TEST(PointsFile, NearPointsAreDropped) {
+  const float nan = std::numeric_limits<float>::quiet_NaN();
+  PointCloud cloud;
+  cloud.columns = "zixy";
+  cloud.values = {0, 1, 0,    0,    0, 2, 0.3F, 0.4F, 0, 3, 3, 4, -5,   4, 0, 0,
+                  0, 5, 0.3F, 0.2F, 0, 6, nan,  0,    0, 7, 0, 0, 0.5F, 8, 0, 0};
+  EXPECT_EQ(points_at_origin(cloud), 2);
+  PointCloud all = cloud;
+  EXPECT_EQ(drop_near(all, 0.0F), 0);
+  EXPECT_EQ(all.num_points(), 8);
+  EXPECT_EQ(drop_near(cloud, 0.5F), 3);
+  std::vector<float> left;
+  for (std::size_t i = 1; i < cloud.values.size(); i += 4) left.push_back(cloud.values[i]);
+  EXPECT_THAT(left, ElementsAre(2, 3, 4, 6, 8));
+  EXPECT_EQ(points_at_origin(cloud), 0);
+  EXPECT_EQ(drop_near(cloud, 100.0F), 4);
+  EXPECT_EQ(cloud.num_points(), 1);  // not finite
 }
 
 TEST(PointsFile, RealScansHaveTheStatedNumberOfPoints) {

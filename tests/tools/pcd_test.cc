@@ -21,6 +21,8 @@ using test::TemporaryFolder;
 using ::testing::ElementsAre;
 using ::testing::HasSubstr;
 
+PointCloud read_pcd(const std::filesystem::path& file) { return read_points(file, {}); }
+
 std::string header(const std::string& data, int points = 2) {
   return "# .PCD v0.7\nVERSION 0.7\nFIELDS intensity x y z ring\nSIZE 1 4 4 8 2\nTYPE U F F F U\nCOUNT 1 1 1 "
          "1 1\n"

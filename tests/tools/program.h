@@ -1,11 +1,16 @@
-// Runs the program as a shell would.
+// Runs the program as a shell would, and reads what it wrote.
 #pragma once
 
 #include <sys/wait.h>
 
 #include <array>
 #include <cstdio>
+#include <filesystem>
+#include <nlohmann/json.hpp>
 #include <string>
+#include <vector>
+
+#include "tools/io/array.h"
 
 namespace voxgemm::tools::test {
 
@@ -25,6 +30,11 @@ inline Outcome voxgemm(const std::string& arguments) {
   const int status = pclose(pipe);
   outcome.code = WIFEXITED(status) ? WEXITSTATUS(status) : -1;
   return outcome;
+}
+
+inline nlohmann::json read_json(const std::filesystem::path& file) {
+  const std::vector<std::byte> bytes = read_file(file);
+  return nlohmann::json::parse(std::string(reinterpret_cast<const char*>(bytes.data()), bytes.size()));
 }
 
 }  // namespace voxgemm::tools::test

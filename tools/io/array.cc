@@ -2,6 +2,7 @@
 
 #include <fmt/format.h>
 #include <fmt/ranges.h>
+#include <unistd.h>
 
 #include <cerrno>
 #include <cstdio>
@@ -57,6 +58,19 @@ T load(const std::vector<std::byte>& bytes, std::size_t i) {
   T value{};
   std::memcpy(&value, bytes.data() + i * sizeof(T), sizeof(T));
   return value;
+}
+
+/// Sizes of pipes are unknown, so the file is read until it ends.
+std::vector<std::byte> read_all(const std::filesystem::path& file, std::FILE* handle) {
+  std::vector<std::byte> bytes;
+  std::vector<std::byte> block(std::size_t{1} << 20U);
+  for (;;) {
+    const std::size_t got = std::fread(block.data(), 1, block.size(), handle);
+    bytes.insert(bytes.end(), block.begin(), block.begin() + static_cast<std::ptrdiff_t>(got));
+    if (got < block.size()) break;
+  }
+  if (std::ferror(handle) != 0) fail_io(file, "cannot be read");
+  return bytes;
 }
 
 }  // namespace
@@ -172,15 +186,12 @@ std::vector<std::byte> read_file(const std::filesystem::path& file) {
   if (std::filesystem::is_directory(file, code)) fail_io(file, "is a folder, not a file");
   const FileHandle handle(std::fopen(file.c_str(), "rb"));
   if (!handle) fail_io(file, std::strerror(errno));
-  std::vector<std::byte> bytes;
-  std::vector<std::byte> block(std::size_t{1} << 20U);
-  for (;;) {  // sizes of pipes are unknown, so the file is read until it ends
-    const std::size_t got = std::fread(block.data(), 1, block.size(), handle.get());
-    bytes.insert(bytes.end(), block.begin(), block.begin() + static_cast<std::ptrdiff_t>(got));
-    if (got < block.size()) break;
-  }
-  if (std::ferror(handle.get()) != 0) fail_io(file, "cannot be read");
-  return bytes;
+  return read_all(file, handle.get());
+}
+
+std::vector<std::byte> read_standard_input() {
+  if (::isatty(STDIN_FILENO) != 0) fail_io(kStandardInput, "is a terminal: give it a file or a pipe");
+  return read_all(kStandardInput, stdin);
 }
 
 std::int64_t checked_size(const std::filesystem::path& file, const std::vector<std::int64_t>& shape,

@@ -34,8 +34,14 @@ struct Array {
   [[nodiscard]] std::vector<std::int32_t> to_int32(const std::filesystem::path& file) const;
 };
 
+/// How messages name standard input.
+inline constexpr const char* kStandardInput = "standard input";
+
 /// Reads the whole file. Throws kNotFound or kIo naming the file and the system's reason.
 std::vector<std::byte> read_file(const std::filesystem::path& file);
+
+/// Reads standard input until it ends. Throws kIo when it is a terminal or cannot be read.
+std::vector<std::byte> read_standard_input();
 
 /// Throws Error(kIo, "FILE: reason").
 [[noreturn]] void fail_io(const std::filesystem::path& file, std::string_view reason);

@@ -33,15 +33,22 @@ constexpr std::array<KnownName, 14> kNames{{{"x", 'x'},
                                             {"r", 'r'},
                                             {"laser", 'r'}}};
 
-char column_of(const PointField& field) {
+/// As it stands in kNames.
+std::string known_name(const FileField& field) {
+  constexpr std::string_view kPrefix = "scalar_";
   const std::string name = lower_case(field.name);
+  return name.starts_with(kPrefix) ? name.substr(kPrefix.size()) : name;
+}
+
+char column_of(const FileField& field) {
+  const std::string name = known_name(field);
   const auto known =
       std::find_if(kNames.begin(), kNames.end(), [&](const KnownName& k) { return k.name == name; });
   return known == kNames.end() ? '_' : known->column;
 }
 
 /// Whether nobody would ask where the column comes from: the first of its names.
-bool is_usual(const PointField& field, char column) {
+bool is_usual(const FileField& field, char column) {
   const auto first =
       std::find_if(kNames.begin(), kNames.end(), [&](const KnownName& k) { return k.column == column; });
   return lower_case(field.name) == first->name;
@@ -79,7 +86,7 @@ struct ColumnOf {
 };
 
 /// Absolute times -> ages before the newest. Done in float64: float32 keeps times since 1970 to 128 s only.
-void make_relative(const PointField& field, const ColumnOf& times, PointCloud& cloud) {
+void make_relative(const FileField& field, const ColumnOf& times, PointCloud& cloud) {
   double newest = -std::numeric_limits<double>::infinity();
   times.each([&](double time) { newest = std::isfinite(time) ? std::max(newest, time) : newest; });
   if (!std::isfinite(newest)) return;
@@ -97,9 +104,9 @@ void make_relative(const PointField& field, const ColumnOf& times, PointCloud& c
       fmt::format("t is field '{}' in {}, as age before the newest point", field.name, unit->name));
 }
 
-void make_ages(const PointField& field, const ColumnOf& times, PointCloud& cloud) {
+void make_ages(const FileField& field, const ColumnOf& times, PointCloud& cloud) {
   cloud.age_field = field.name;
-  const std::string name = lower_case(field.name);
+  const std::string name = known_name(field);
   if (name == "timestamp") return make_relative(field, times, cloud);
   const bool whole = is_whole(*field.element);
   if (whole && name != "t" && name != "offset_time") {
@@ -112,19 +119,18 @@ void make_ages(const PointField& field, const ColumnOf& times, PointCloud& cloud
 
 }  // namespace
 
-std::vector<std::size_t> column_fields(const std::filesystem::path& file,
-                                       std::span<const PointField> fields) {
+std::vector<std::size_t> column_fields(const std::filesystem::path& file, std::span<const FileField> fields) {
   std::vector<std::size_t> chosen;
   std::string columns;
-  const bool coloured = std::any_of(fields.begin(), fields.end(), [](const PointField& f) {
-    const std::string name = lower_case(f.name);
+  const bool coloured = std::any_of(fields.begin(), fields.end(), [](const FileField& f) {
+    const std::string name = known_name(f);
     return name == "g" || name == "b";
   });
   for (const KnownName& known : kNames) {
     if (coloured && known.name == "r") continue;
     if (columns.find(known.column) != std::string::npos) continue;
-    const auto field = std::find_if(fields.begin(), fields.end(), [&](const PointField& f) {
-      return f.element && f.count == 1 && lower_case(f.name) == known.name;
+    const auto field = std::find_if(fields.begin(), fields.end(), [&](const FileField& f) {
+      return f.element && f.count == 1 && known_name(f) == known.name;
     });
     if (field == fields.end()) continue;
     columns += known.column;
@@ -137,7 +143,7 @@ std::vector<std::size_t> column_fields(const std::filesystem::path& file,
   return chosen;
 }
 
-PointCloud cloud_of_fields(std::span<const PointField> fields, std::span<const std::size_t> chosen,
+PointCloud cloud_of_fields(std::span<const FileField> fields, std::span<const std::size_t> chosen,
                            std::vector<double> values) {
   PointCloud cloud;
   cloud.columns.clear();
@@ -155,14 +161,14 @@ PointCloud cloud_of_fields(std::span<const PointField> fields, std::span<const s
   return cloud;
 }
 
-PointCloud read_fields(const std::filesystem::path& file, std::span<const PointField> fields,
+PointCloud read_fields(const std::filesystem::path& file, std::span<const FileField> fields,
                        const PointBytes& points) {
   const std::vector<std::size_t> chosen = column_fields(file, fields);
   std::vector<double> values;
   values.reserve(static_cast<std::size_t>(points.num_points) * chosen.size());
   for (std::int64_t p = 0; p < points.num_points; ++p) {
     for (const std::size_t f : chosen) {
-      const PointField& field = fields[f];
+      const FileField& field = fields[f];
       const std::int64_t at = points.by_field ? points.num_points * field.offset + p * field.size
                                               : p * points.point_bytes + field.offset;
       values.push_back(value_at(points.data + at, *field.element));

@@ -84,8 +84,8 @@ std::optional<std::int64_t> whole_number(std::string_view text) {
 }
 
 /// One type string, e.g. "<f4". Text and void, which structured data may hold, have a size and no element.
-PointField parse_type(const std::filesystem::path& file, std::string_view text) {
-  PointField field;
+FileField parse_type(const std::filesystem::path& file, std::string_view text) {
+  FileField field;
   if (text.size() < 2) fail_io(file, "npy header: unreadable 'descr'");
   const bool ordered = std::string_view("<>|=").find(text[0]) != std::string_view::npos;
   const std::string_view code = ordered ? text.substr(1) : text;
@@ -120,10 +120,10 @@ std::vector<std::int64_t> parse_shape(const std::filesystem::path& file, std::st
 }
 
 /// descr of structured data: [('x', '<f4'), ('rgb', '|u1', (3,)), ...]; a name may be ('title', 'name').
-std::vector<PointField> parse_fields(const std::filesystem::path& file, std::string_view descr) {
+std::vector<FileField> parse_fields(const std::filesystem::path& file, std::string_view descr) {
   const auto entries = items_of(descr);
   if (!entries || descr[0] != '[') fail_io(file, "npy header: unreadable 'descr'");
-  std::vector<PointField> fields;
+  std::vector<FileField> fields;
   std::int64_t offset = 0;
   for (const std::string_view entry : *entries) {
     const auto parts = items_of(entry);
@@ -133,7 +133,7 @@ std::vector<PointField> parse_fields(const std::filesystem::path& file, std::str
     const auto type = unquoted((*parts)[1]);
     if (!name) fail_io(file, "npy header: unreadable 'descr'");
     if (!type) fail_io(file, fmt::format("npy field '{}' is structured itself: not supported", *name));
-    PointField field = parse_type(file, *type);
+    FileField field = parse_type(file, *type);
     field.name = *name;
     field.offset = offset;
     if (parts->size() == 3) {
@@ -177,8 +177,7 @@ std::vector<std::byte> c_order(const std::vector<std::byte>& fortran, const std:
 
 }  // namespace
 
-NpyFile read_npy_file(const std::filesystem::path& file) {
-  std::vector<std::byte> bytes = read_file(file);
+NpyFile parse_npy(const std::filesystem::path& file, std::vector<std::byte> bytes) {
   if (bytes.size() < 10 || std::memcmp(bytes.data(), "\x93NUMPY", 6) != 0) {
     fail_io(file, "not a .npy file (the first bytes are not \\x93NUMPY)");
   }
@@ -215,7 +214,7 @@ NpyFile read_npy_file(const std::filesystem::path& file) {
     npy.structured = true;
     npy.fields = parse_fields(file, descr);
   }
-  for (const PointField& field : npy.fields) npy.item_bytes += field.size * field.count;
+  for (const FileField& field : npy.fields) npy.item_bytes += field.size * field.count;
   const auto item = static_cast<std::size_t>(npy.item_bytes);
   checked_size(file, npy.shape, item, bytes.size() - start - length);
   const bool transposed = order == "True" && npy.shape.size() > 1;
@@ -225,7 +224,7 @@ NpyFile read_npy_file(const std::filesystem::path& file) {
 }
 
 Array read_npy(const std::filesystem::path& file) {
-  NpyFile npy = read_npy_file(file);
+  NpyFile npy = parse_npy(file, read_file(file));
   if (npy.structured) fail_io(file, "structured npy data: an array of one type is expected");
   return {*npy.fields[0].element, std::move(npy.shape), std::move(npy.bytes)};
 }

@@ -11,6 +11,7 @@
 #include <utility>
 
 #include "tools/io/fields.h"
+#include "tools/io/text.h"
 
 namespace voxgemm::tools {
 namespace {
@@ -18,7 +19,7 @@ namespace {
 constexpr std::int64_t kMaxPoints = std::int64_t{1} << 31;
 
 struct Header {
-  std::vector<PointField> fields;
+  std::vector<FileField> fields;
   std::string types;  // by field: F float, I signed, U unsigned
   std::int64_t points = -1;
   std::int64_t point_bytes = 0;
@@ -99,7 +100,7 @@ void finish_header(const std::filesystem::path& file, Header& header, std::int64
             fmt::format("pcd header: WIDTH {} x HEIGHT {} is not POINTS {}", width, height, header.points));
   }
   for (std::size_t f = 0; f < header.fields.size(); ++f) {
-    PointField& field = header.fields[f];
+    FileField& field = header.fields[f];
     field.element = element_of(header.types[f], field.size);
     if (!field.element) {
       fail_io(file,
@@ -161,27 +162,6 @@ std::optional<std::vector<std::byte>> lzf_decompress(const std::byte* in, std::s
   return out;
 }
 
-std::vector<std::string_view> words_of(std::string_view line) {
-  constexpr std::string_view kBlanks = " \t\r";
-  std::vector<std::string_view> words;
-  for (std::size_t at = line.find_first_not_of(kBlanks); at != std::string_view::npos;) {
-    const std::size_t end = std::min(line.find_first_of(kBlanks, at), line.size());
-    words.push_back(line.substr(at, end - at));
-    at = line.find_first_not_of(kBlanks, end);
-  }
-  return words;
-}
-
-/// from_chars knows no plus sign, which printf("%+f") and spreadsheets write.
-std::optional<double> decimal(std::string_view word) {
-  const bool plus = word.size() > 1 && word[0] == '+' && word[1] != '-';
-  if (plus) word.remove_prefix(1);
-  double value = 0.0;
-  const auto [stop, error] = std::from_chars(word.data(), word.data() + word.size(), value);
-  if (error != std::errc{} || stop != word.data() + word.size()) return std::nullopt;
-  return value;
-}
-
 /// One line is one point: read word by word, a lost value would shift all points after it.
 PointCloud read_ascii(const std::filesystem::path& file, const Header& header, std::string_view text) {
   const std::vector<std::size_t> chosen = column_fields(file, header.fields);
@@ -193,9 +173,7 @@ PointCloud read_ascii(const std::filesystem::path& file, const Header& header, s
   std::vector<double> values;
   std::int64_t row = 0;
   while (!text.empty()) {
-    const std::size_t end = std::min(text.find('\n'), text.size());
-    const std::vector<std::string_view> words = words_of(text.substr(0, end));
-    text.remove_prefix(std::min(end + 1, text.size()));
+    const std::vector<std::string_view> words = words_of(take_line(text));
     if (words.empty()) continue;
     if (row == header.points) {
       fail_io(file, fmt::format("surplus data after the {} points of the header: '{}'", row, words[0]));
@@ -258,8 +236,7 @@ PointCloud read_binary(const std::filesystem::path& file, const Header& header, 
 
 }  // namespace
 
-PointCloud read_pcd(const std::filesystem::path& file) {
-  const std::vector<std::byte> bytes = read_file(file);
+PointCloud read_pcd(const std::filesystem::path& file, std::span<const std::byte> bytes) {
   const std::string_view text(reinterpret_cast<const char*>(bytes.data()), bytes.size());
   const Header header = parse_header(file, text);
   if (header.data == "ascii") return read_ascii(file, header, text.substr(header.start));

@@ -1,8 +1,10 @@
 #include "tools/io/points.h"
 
 #include <fmt/format.h>
+#include <fmt/ranges.h>
 
 #include <algorithm>
+#include <array>
 #include <cmath>
 #include <cstring>
 #include <utility>
@@ -40,11 +42,13 @@ std::string fitting_columns(std::size_t bytes, std::size_t item) {
   return hint;
 }
 
-PointCloud read_bin(const std::filesystem::path& file, const PointsFormat& format) {
+using Bytes = std::vector<std::byte>;
+
+PointCloud read_bin(const std::filesystem::path& file, Bytes bytes, const PointsFormat& format) {
   PointCloud cloud;
-  if (!format.columns.empty()) cloud.columns = format.columns;
   cloud.assumed = format.columns.empty();
-  const std::vector<std::byte> bytes = read_file(file);
+  cloud.columns = cloud.assumed ? format.usual : format.columns;
+  if (cloud.assumed) cloud.notes.push_back(fmt::format("columns are {}, as usual", cloud.columns));
   const std::size_t item = format.dtype == "f16" ? 2 : 4;
   const std::size_t row = item * cloud.columns.size();
   if (bytes.size() % row != 0) {
@@ -73,8 +77,8 @@ void refuse_columns(const std::filesystem::path& file, const PointsFormat& forma
   throw UsageError(fmt::format("--columns '{}': {} names its columns itself", format.columns, file.string()));
 }
 
-PointCloud read_npy_points(const std::filesystem::path& file, const PointsFormat& format) {
-  NpyFile npy = read_npy_file(file);
+PointCloud read_npy_points(const std::filesystem::path& file, Bytes bytes, const PointsFormat& format) {
+  NpyFile npy = parse_npy(file, std::move(bytes));
   if (npy.structured) {
     refuse_columns(file, format);
     std::int64_t points = 1;
@@ -99,6 +103,38 @@ PointCloud read_npy_points(const std::filesystem::path& file, const PointsFormat
 
 std::string extension_of(const std::filesystem::path& file) { return lower_case(file.extension().string()); }
 
+PointCloud read_pcd_points(const std::filesystem::path& file, Bytes bytes, const PointsFormat&) {
+  return read_pcd(file, bytes);
+}
+
+PointCloud read_ply_points(const std::filesystem::path& file, Bytes bytes, const PointsFormat&) {
+  return read_ply(file, bytes);
+}
+
+struct Reader {
+  std::string_view format;
+  bool names_columns;  // always: --columns makes no sense then
+  PointCloud (*read)(const std::filesystem::path& file, Bytes bytes, const PointsFormat& format);
+};
+
+constexpr std::array<Reader, 4> kReaders{{{"bin", false, read_bin},
+                                          {"npy", false, read_npy_points},
+                                          {"pcd", true, read_pcd_points},
+                                          {"ply", true, read_ply_points}}};
+
+/// By name, or by the extension of the file when that is empty.
+const Reader& reader_of(const std::filesystem::path& file, std::string_view format) {
+  const std::string extension = extension_of(file);
+  const auto reader = std::find_if(kReaders.begin(), kReaders.end(), [&](const Reader& r) {
+    return format.empty() ? extension == fmt::format(".{}", r.format) : format == r.format;
+  });
+  if (reader != kReaders.end()) return *reader;
+  const std::string known =
+      fmt::format("points are read from {}; --format says which", fmt::join(points_formats(), ", "));
+  if (!format.empty()) throw UsageError(fmt::format("--format {}: {}", format, known));
+  fail_io(file, fmt::format("unknown extension '{}': {}", extension, known));
+}
+
 bool is_written(const std::filesystem::path& file) {
   return extension_of(file) == ".bin" || extension_of(file) == ".npy";
 }
@@ -108,6 +144,12 @@ std::string unknown_output(const std::filesystem::path& file) {
 }
 
 }  // namespace
+
+std::vector<std::string> points_formats() {
+  std::vector<std::string> names;
+  for (const Reader& reader : kReaders) names.emplace_back(reader.format);
+  return names;
+}
 
 void check_columns(std::string_view columns) {
   for (const char letter : columns) {
@@ -169,14 +211,15 @@ PointCloud read_points(const std::filesystem::path& file, const PointsFormat& fo
   if (format.dtype != "f32" && format.dtype != "f16") {
     throw UsageError(fmt::format("--dtype {}: f32 or f16", format.dtype));
   }
-  const std::string extension = extension_of(file);
-  if (extension == ".bin") return read_bin(file, format);
-  if (extension == ".npy") return read_npy_points(file, format);
-  if (extension == ".pcd") {
-    refuse_columns(file, format);
-    return read_pcd(file);
+  const bool standard_input = file == "-";
+  if (standard_input && format.format.empty()) {
+    throw UsageError(fmt::format("points from standard input: say with --format what they are: {}",
+                                 fmt::join(points_formats(), ", ")));
   }
-  fail_io(file, fmt::format("unknown extension '{}': points are read from .bin, .npy or .pcd", extension));
+  const std::filesystem::path name = standard_input ? kStandardInput : file;
+  const Reader& reader = reader_of(name, format.format);
+  if (reader.names_columns) refuse_columns(name, format);
+  return reader.read(name, standard_input ? read_standard_input() : read_file(file), format);
 }
 
 void check_points_output(std::string_view option, const std::filesystem::path& file) {

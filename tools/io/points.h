@@ -1,8 +1,9 @@
-// Point clouds: .bin, .npy, .pcd in; .bin and .npy out.
+// Point clouds: .bin, .npy, .pcd, .ply in; .bin and .npy out.
 #pragma once
 
 #include <cstdint>
 #include <filesystem>
+#include <span>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -28,15 +29,25 @@ struct PointCloud {
 
 /// How to read a file that does not describe itself.
 struct PointsFormat {
-  std::string columns;        ///< .bin and .npy; empty = by element count of the row (.npy) or "xyzit" (.bin)
+  std::string columns;        ///< .bin and .npy; empty = by element count of the row (.npy) or `usual` (.bin)
   std::string dtype = "f32";  ///< .bin: "f32" or "f16"
+  std::string format;         ///< one of points_formats(); empty = the extension of the file
+  std::string usual = "xyzit";  ///< columns of a .bin that nobody names
 };
 
-/// Reads by extension. Throws kIo, kNotFound, kInvalidArgument (column letters, dtype). Points that are
-/// not finite are kept: the voxeliser drops and counts them.
+/// "bin", "npy", "pcd", "ply": extensions too, in any case.
+std::vector<std::string> points_formats();
+
+/// Reads a file, or standard input when it is "-". Throws kIo, kNotFound, UsageError (column letters, dtype,
+/// standard input without a format). Points that are not finite are kept: the voxeliser drops and counts
+/// them.
 PointCloud read_points(const std::filesystem::path& file, const PointsFormat& format);
-/// ASCII, binary and binary_compressed .pcd: fields x, y, z, intensity, time, ring; others are skipped.
-PointCloud read_pcd(const std::filesystem::path& file);
+/// Fields x, y, z, intensity, time, ring of
+///   .pcd  ASCII, binary, binary_compressed
+///   .ply  ASCII, binary of both byte orders: properties of element "vertex"
+/// Others are skipped. `file` is what messages name. Throw kIo.
+PointCloud read_pcd(const std::filesystem::path& file, std::span<const std::byte> bytes);
+PointCloud read_ply(const std::filesystem::path& file, std::span<const std::byte> bytes);
 
 /// Throws UsageError naming the option unless write_points() knows the extension.
 void check_points_output(std::string_view option, const std::filesystem::path& file);

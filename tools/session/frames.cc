@@ -8,6 +8,7 @@
 #include <cstring>
 #include <limits>
 
+#include "tools/io/adjust.h"
 #include "tools/report/message.h"
 #include "tools/report/progress.h"
 #include "tools/report/table.h"
@@ -60,24 +61,31 @@ InputFrame load_voxels(Context& context, const WorkOptions& options) {
   return frame;
 }
 
-/// Sensors give intensity as 0..255 or as 0..1; networks get 0..1, which also keeps one bright sign from
-/// taking the whole int8 range of the input.
-void normalize_intensity(PointCloud& cloud) {
-  const std::size_t at = cloud.columns.find('i');
-  if (at == std::string::npos) return;
-  float highest = 0.0F;
-  for (std::size_t i = at; i < cloud.values.size(); i += cloud.columns.size()) {
-    if (std::isfinite(cloud.values[i])) highest = std::max(highest, cloud.values[i]);
-  }
-  if (highest <= 1.5F) return;
-  for (std::size_t i = at; i < cloud.values.size(); i += cloud.columns.size()) cloud.values[i] /= 255.0F;
-  cloud.notes.push_back("i is divided by 255");
-}
-
 std::vector<std::string> letters(std::string_view columns) {
   std::vector<std::string> names;
   for (const char column : columns) names.emplace_back(1, column);
   return names;
+}
+
+/// Files in unusual units, and sensors that store lost returns.
+void adjust_points(const WorkOptions& options, InputFrame& frame) {
+  const float brightest = scale_intensity(frame.cloud, options.intensity_scale);
+  if (brightest > 1.5F) {
+    print_message(
+        fmt::format("warning: {}: intensities reach {} where networks get 0 to 1; --intensity-scale "
+                    "says what to divide them by",
+                    frame.source, brightest));
+  }
+  if (options.min_distance > 0.0F) {
+    frame.too_near = drop_near(frame.cloud, options.min_distance);
+    return;
+  }
+  const std::int64_t lost = points_at_origin(frame.cloud);
+  if (lost <= 1) return;
+  print_message(
+      fmt::format("warning: {}: {} of {} points lie at (0, 0, 0), as lost returns do; --min-distance "
+                  "drops them",
+                  frame.source, grouped(lost), grouped(frame.cloud.num_points())));
 }
 
 /// Rows read with the wrong columns give points all over space.
@@ -128,25 +136,23 @@ InputFrame load_frame(Context& context, const WorkOptions& options) {
         fmt::format("simulated sweep ({} beams, {} sweep{}, seed {})", options.simulate.beams,
                     options.simulate.sweeps, options.simulate.sweeps == 1 ? "" : "s", options.simulate.seed);
   } else {
-    PointsFormat format{options.columns, options.dtype};
-    const bool assumed = format.columns.empty() && lower_case(options.points).ends_with(".bin");
-    if (assumed) format.columns = kind.columns;
-    frame.cloud = read_points(options.points, format);
-    if (assumed) {
-      frame.cloud.assumed = true;
-      frame.cloud.notes.push_back(fmt::format("columns are {}, as the network's", kind.columns));
-    }
-    frame.source = options.points;
+    frame.cloud =
+        read_points(options.points, {options.columns, options.dtype, options.points_format, kind.columns});
+    frame.source = options.points_name();
   }
   frame.ranges = column_ranges(letters(frame.cloud.columns), frame.cloud.values);
   const PointCloud chosen = select_columns(frame.cloud, kind.columns);
   check_ages(frame.source, chosen);
   check_assumed(frame.source, frame.cloud);
   frame.cloud = chosen;
-  normalize_intensity(frame.cloud);
+  adjust_points(options, frame);
   voxelize_frame(context, options, frame);
   if (frame.counts.points == 0) {
-    throw Error(ErrorCode::kInvalidArgument, fmt::format("{}: no points", frame.source));
+    throw Error(ErrorCode::kInvalidArgument,
+                frame.too_near == 0
+                    ? fmt::format("{}: no points", frame.source)
+                    : fmt::format("{}: all {} points are nearer than {} m (--min-distance)", frame.source,
+                                  grouped(frame.too_near), options.min_distance));
   }
   if (frame.counts.voxels == 0) {
     throw Error(ErrorCode::kInvalidArgument,

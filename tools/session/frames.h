@@ -19,6 +19,7 @@ struct InputFrame {
   std::string source;               ///< file name, or "simulated, seed 3"
   PointCloud cloud;                 ///< columns in channel order
   std::vector<ColumnRange> ranges;  ///< of the columns as read, or of the features of --indices
+  std::int64_t too_near = 0;        ///< points that --min-distance dropped; not in `counts`
   VoxelizeCounts counts{};
   Frame frame;  ///< voxels in host memory
   std::int32_t channels = 0;

@@ -64,9 +64,18 @@ void WorkOptions::check() const {
   (void)grid();
   if (!columns.empty()) check_columns(columns);
   if (!columns.empty() && points.empty()) throw UsageError("--columns needs --points");
+  if (points == "-" && points_format.empty()) {
+    throw UsageError(fmt::format("--points - needs --format: {}", fmt::join(points_formats(), ", ")));
+  }
   for (const auto& [option, value] : {std::pair{"--max-voxels", max_voxels}, {"--max-points", max_points}}) {
     if (value > 0 && !indices.empty() && !more_points) {
       throw UsageError(fmt::format("{} limits what points become: it goes without --indices", option));
+    }
+  }
+  for (const auto& [option, value] :
+       {std::pair{"--intensity-scale", intensity_scale}, {"--min-distance", min_distance}}) {
+    if (value > 0.0F && !indices.empty() && !more_points) {
+      throw UsageError(fmt::format("{} changes points: it goes without --indices", option));
     }
   }
   if (backend != "cuda" && graph) throw UsageError("--graph needs --backend cuda");
@@ -92,17 +101,21 @@ ContextOptions WorkOptions::context_options() const {
   return context;
 }
 
+std::string WorkOptions::points_name() const { return points == "-" ? kStandardInput : points; }
+
 std::string WorkOptions::memory_text() const {
   const VoxelGrid limits = grid();
   std::string text = fmt::format("a shape of {} ({})", to_string(spatial_shape()),
                                  shape.empty() ? "--range, --voxel" : "--shape");
   if (!indices.empty()) return text + fmt::format(", the voxels of {} (--indices)", indices);
   text += fmt::format(", up to {} voxels (--max-voxels)", limits.max_voxels);
-  return points.empty() ? text : text + fmt::format(", the points of {} (--points)", points);
+  return points.empty() ? text : text + fmt::format(", the points of {} (--points)", points_name());
 }
 
 std::array<FileOption, 3> WorkOptions::input_files() const {
-  return {{{"--points", points}, {"--indices", indices}, {"--features", features}}};
+  return {{{"--points", points == "-" ? std::string() : points},
+           {"--indices", indices},
+           {"--features", features}}};
 }
 
 Precision WorkOptions::engine_precision() const {
@@ -121,13 +134,34 @@ CLI::Validator seed_check() {
           "", "seed"};
 }
 
+CLI::Validator number_check(double least, double most) {
+  return {[=](const std::string& text) {
+            double value = 0.0;
+            const bool number = CLI::detail::lexical_cast(text, value);
+            return number && value >= least && value <= most
+                       ? std::string()
+                       : fmt::format("{} is not a number from {} to {}", text, least, most);
+          },
+          fmt::format("FLOAT in [{} - {}]", least, most), "number"};
+}
+
 void add_work_options(CLI::App& command, WorkOptions& options) {
   CLI::Option* points = command.add_option("--points", options.points,
-                                           "Sweep to read: .bin, .npy or .pcd (default: simulated)");
+                                           "Sweep to read: .bin, .npy, .pcd or .ply, or - for standard input "
+                                           "(default: simulated)");
+  command.add_option("--format", options.points_format, "What --points is (default: by its extension)")
+      ->check(CLI::IsMember(points_formats()))
+      ->needs(points);
   command.add_option("--columns", options.columns, "Columns of a .bin or .npy file, e.g. xyzit; _ skips one");
   command.add_option("--dtype", options.dtype, "Values of a .bin file: f32 or f16")
       ->check(CLI::IsMember({"f32", "f16"}))
       ->needs(points);
+  command
+      .add_option("--intensity-scale", options.intensity_scale,
+                  "Divide intensities by this (0 = by 255 when one is above 1.5)")
+      ->check(number_check(0.0, 1e9));
+  command.add_option("--min-distance", options.min_distance, "Drop points nearer to the origin, metres")
+      ->check(number_check(0.0, 1e6));
   CLI::Option* indices = command.add_option("--indices", options.indices,
                                             "Voxels instead of points: [n][4] int32 "
                                             "(b,z,y,x), .npy or .tensor");

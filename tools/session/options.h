@@ -29,6 +29,9 @@ struct WorkOptions {
   std::string points;
   std::string columns;
   std::string dtype = "f32";
+  std::string points_format;     ///< empty = by extension
+  float intensity_scale = 0.0F;  ///< what intensities are divided by; 0 = by their range
+  float min_distance = 0.0F;     ///< metres; nearer points are dropped
   std::string indices;
   std::string features;
   SimulateOptions simulate{};
@@ -58,6 +61,8 @@ struct WorkOptions {
   /// (--range,
   /// --voxel), up to 160000 voxels (--max-voxels)".
   [[nodiscard]] std::string memory_text() const;
+  /// --points as messages name it.
+  [[nodiscard]] std::string points_name() const;
   /// The files that are read.
   [[nodiscard]] std::array<FileOption, 3> input_files() const;
   [[nodiscard]] Precision engine_precision() const;
@@ -65,6 +70,8 @@ struct WorkOptions {
 
 /// A seed: digits only, at most 19. (The parser alone takes -1 for 2^64 - 1.)
 CLI::Validator seed_check();
+/// A finite number from `least` to `most`. (CLI::Range takes nan.)
+CLI::Validator number_check(double least, double most);
 
 /// Adds them to a subcommand.
 void add_work_options(CLI::App& command, WorkOptions& options);

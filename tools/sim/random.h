@@ -25,7 +25,11 @@ class Random {
   constexpr float uniform(float lo, float hi) { return lo + (hi - lo) * uniform(); }
   constexpr bool chance(float p) { return uniform() < p; }
   /// Mean 0, deviation 1 (sum of four uniforms: bounded tails, no library function involved).
-  constexpr float normal() { return (uniform() + uniform() + uniform() + uniform() - 2.0F) * 1.7320508F; }
+  constexpr float normal() {
+    float sum = uniform();
+    for (int i = 0; i < 3; ++i) sum += uniform();
+    return (sum - 2.0F) * 1.7320508F;
+  }
 
  private:
   std::uint64_t state_;

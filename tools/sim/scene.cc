@@ -64,7 +64,7 @@ class Builder {
   void traffic();
 
   Scene& scene_;
-  Random random_;
+  Random random_;  // at most one draw an expression: the order of two is the compiler's choice
 };
 
 void Builder::building(float x, float y_front, float width, float side) {
@@ -77,9 +77,10 @@ void Builder::building(float x, float y_front, float width, float side) {
   for (float at = -width / 2 + 1.5F; at < width / 2 - 1.5F; at += random_.uniform(2.5F, 4.5F)) {
     const float out = random_.uniform(0.15F, 0.9F);
     const float top = random_.uniform(1.0F, height);
-    Body& bay =
-        box(x + at, y_front - side * out / 2, top / 2 - 0.5F,
-            {random_.uniform(0.2F, 1.1F), out / 2, top / 2 + 0.5F}, 0.0F, random_.uniform(0.1F, 0.7F));
+    const float bay_shade = random_.uniform(0.1F, 0.7F);
+    const float half = random_.uniform(0.2F, 1.1F);
+    Body& bay = box(x + at, y_front - side * out / 2, top / 2 - 0.5F, {half, out / 2, top / 2 + 0.5F}, 0.0F,
+                    bay_shade);
     bay.shine = random_.chance(0.3F) ? 0.5F : 0.0F;
   }
 }
@@ -111,8 +112,9 @@ void Builder::car(float x, float y, float yaw, float speed) {
 void Builder::van(float x, float y, float yaw, float speed) {
   const float length = random_.uniform(2.6F, 5.5F);
   const float height = random_.uniform(1.0F, 1.6F);
-  Body& body = box(x, y, 0.45F + height, {length, random_.uniform(0.95F, 1.25F), height}, yaw,
-                   random_.uniform(0.2F, 0.8F));
+  const float paint = random_.uniform(0.2F, 0.8F);
+  const float width = random_.uniform(0.95F, 1.25F);
+  Body& body = box(x, y, 0.45F + height, {length, width, height}, yaw, paint);
   body.shine = 0.05F;
   body.speed = speed;
 }
@@ -124,9 +126,13 @@ void Builder::tree(float x, float y) {
   const int lobes = 2 + static_cast<int>(random_.uniform() * 4.0F);
   for (int i = 0; i < lobes; ++i) {
     const float spread = 0.6F * crown;
-    foliage(x + random_.uniform(-spread, spread), y + random_.uniform(-spread, spread),
-            trunk + random_.uniform(0.4F, 1.2F) * crown, crown * random_.uniform(0.5F, 0.9F),
-            crown * random_.uniform(0.4F, 0.8F), random_.uniform(0.25F, 0.9F));
+    const float density = random_.uniform(0.25F, 0.9F);
+    const float half_height = crown * random_.uniform(0.4F, 0.8F);
+    const float radius = crown * random_.uniform(0.5F, 0.9F);
+    const float z = trunk + random_.uniform(0.4F, 1.2F) * crown;
+    const float beside = random_.uniform(-spread, spread);
+    const float along = random_.uniform(-spread, spread);
+    foliage(x + along, y + beside, z, radius, half_height, density);
   }
 }
 
@@ -159,9 +165,12 @@ void Builder::front_line(float side) {
       building(middle, side * (set_back + random_.uniform(14.0F, 26.0F)), width, side);
     }
     for (int i = 0; i < 5; ++i) {
-      foliage(middle + random_.uniform(-width / 2, width / 2),
-              side * random_.uniform(kerb + scene_.sidewalk + 0.6F, set_back + 1.0F), 0.4F,
-              random_.uniform(0.4F, 1.3F), random_.uniform(0.4F, 1.0F), random_.uniform(2.0F, 6.0F));
+      const float density = random_.uniform(2.0F, 6.0F);
+      const float half_height = random_.uniform(0.4F, 1.0F);
+      const float radius = random_.uniform(0.4F, 1.3F);
+      const float y = side * random_.uniform(kerb + scene_.sidewalk + 0.6F, set_back + 1.0F);
+      const float along = random_.uniform(-width / 2, width / 2);
+      foliage(middle + along, y, 0.4F, radius, half_height, density);
     }
   }
 }
@@ -184,7 +193,8 @@ void Builder::sidewalk_furniture(float side) {
     }
   }
   for (int i = 0; i < 14; ++i) {
-    pedestrian(random_.uniform(-50.0F, 50.0F), side * (kerb + random_.uniform(0.6F, scene_.sidewalk - 0.4F)));
+    const float y = side * (kerb + random_.uniform(0.6F, scene_.sidewalk - 0.4F));
+    pedestrian(random_.uniform(-50.0F, 50.0F), y);
   }
 }
 
@@ -211,7 +221,8 @@ void Builder::traffic() {
     }
   }
   for (const float x : {-14.0F, 11.0F, 27.0F, 63.0F}) {
-    car(x + random_.uniform(-2.0F, 2.0F), 0.0F, 0.0F, random_.uniform(3.0F, 8.0F));
+    const float speed = random_.uniform(3.0F, 8.0F);
+    car(x + random_.uniform(-2.0F, 2.0F), 0.0F, 0.0F, speed);
   }
   for (const float y : {-16.0F, 14.0F, 29.0F, -38.0F}) {
     car(scene_.cross_x + (y > 0 ? -2.0F : 2.0F), y, y > 0 ? -1.5708F : 1.5708F, 0.0F);

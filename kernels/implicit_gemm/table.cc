@@ -19,6 +19,7 @@ const char* needs_float32(const Problem& p) {
   return p.in_dtype == DType::kFloat32 ? nullptr : "takes float32 input only";
 }
 
+#ifdef __x86_64__
 const char* needs_non_negative_int8(const Problem& p) {
   if (p.in_dtype != DType::kInt8) return "takes int8 input only";
   return p.input_non_negative ? nullptr : "the input may be negative";
@@ -32,8 +33,10 @@ const char* needs_wide_int8(const Problem& p) {
   return p.c_in >= kNarrowest && p.c_out >= kNarrowest ? nullptr
                                                        : "c_in or c_out below 32: AVX-512 VNNI is faster";
 }
+#endif
 
 constexpr std::array kRows{
+#ifdef __x86_64__
     ImplicitGemmKernel{.name = "amx_32x32x64",
                        .isa = Isa::kAmxInt8,
                        .tile = {32, 32, 64},
@@ -43,6 +46,7 @@ constexpr std::array kRows{
                        .packed_bytes = implicit_gemm::amx_packed_bytes,
                        .pack = implicit_gemm::amx_pack,
                        .run = implicit_gemm::amx_run},
+#endif
 #ifdef VOXGEMM_WITH_CUDA
     implicit_gemm::sm80_row<std::int8_t, 32, 64, 64>("sm80_32x64x64"),
     implicit_gemm::sm80_row<std::int8_t, 16, 64, 64>("sm80_16x64x64"),
@@ -89,6 +93,7 @@ constexpr std::array kRows{
                        .pack = implicit_gemm::cuda_f32_pack,
                        .run = implicit_gemm::cuda_f32_run},
 #endif
+#ifdef __x86_64__
     ImplicitGemmKernel{.name = "avx512vnni_6x64x4_u8",
                        .isa = Isa::kAvx512Vnni,
                        .tile = {6, 64, 4},
@@ -128,6 +133,7 @@ constexpr std::array kRows{
                        .packed_bytes = implicit_gemm::words2_packed_bytes,
                        .pack = implicit_gemm::words2_pack,
                        .run = implicit_gemm::avx2_run},
+#endif
     ImplicitGemmKernel{.name = "scalar",
                        .isa = Isa::kScalar,
                        .tile = {1, 1, 1},
@@ -136,6 +142,7 @@ constexpr std::array kRows{
                        .packed_bytes = implicit_gemm::scalar_packed_bytes,
                        .pack = implicit_gemm::scalar_pack,
                        .run = implicit_gemm::scalar_run},
+#ifdef __x86_64__
     ImplicitGemmKernel{.name = "avx512_f32_6x64x1",
                        .isa = Isa::kAvx512,
                        .tile = {6, 64, 1},
@@ -152,6 +159,7 @@ constexpr std::array kRows{
                        .packed_bytes = implicit_gemm::floats_packed_bytes,
                        .pack = implicit_gemm::floats_pack,
                        .run = implicit_gemm::avx2_f32_run},
+#endif
     ImplicitGemmKernel{.name = "scalar_f32",
                        .isa = Isa::kScalar,
                        .tile = {1, 1, 1},

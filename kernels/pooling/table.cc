@@ -6,7 +6,9 @@ namespace voxgemm {
 namespace {
 
 constexpr auto kPoolingKernels = std::to_array<PoolingKernel>({
+#ifdef __x86_64__
     {"avx512_pooling", Isa::kAvx512, avx512_pooling},
+#endif
 #ifdef VOXGEMM_WITH_CUDA
     {"sm80_pooling", Isa::kSm80, sm80_pooling},
 #endif

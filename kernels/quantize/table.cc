@@ -6,8 +6,10 @@ namespace voxgemm {
 namespace {
 
 constexpr auto kQuantizeKernels = std::to_array<QuantizeKernel>({
+#ifdef __x86_64__
     {"avx512_quantize", Isa::kAvx512, avx512_quantize},
     {"avx2_quantize", Isa::kAvx2, avx2_quantize},
+#endif
 #ifdef VOXGEMM_WITH_CUDA
     {"sm80_quantize", Isa::kSm80, sm80_quantize},
 #endif

@@ -96,6 +96,8 @@ std::string cpu_name() {
   std::string name = brand.data();
   while (!name.empty() && name.back() == ' ') name.pop_back();
   return name;
+#elif defined(__aarch64__)
+  return "aarch64";
 #else
   return "unknown CPU";
 #endif

@@ -15,6 +15,8 @@ void wait_while(const std::atomic<T>& value, T old) noexcept {
     if (value.load(std::memory_order_acquire) != old) return;
 #ifdef __x86_64__
     __builtin_ia32_pause();
+#elif defined(__aarch64__)
+    __asm__ volatile("yield");
 #endif
   }
   value.wait(old, std::memory_order_acquire);

@@ -20,9 +20,12 @@ struct Frame {
   std::int32_t num_voxels = 0;
 };
 
-/// Min-max calibration: runs the float32 network over the frames; scale = max|x| / 127 per value, or 0 when
-/// that is below 2^-126 (see ScaleTable). Values that one fused layer produces have one scale. Real rows only.
-/// Throws kInvalidArgument naming a layer that makes a value that is not finite, and for no frames.
+/// Min-max calibration: runs the float32 network over the frames; per value, real rows only,
+///   scale = max(max|x| / 127, 2^-63), or 0 when every x is 0 or there is none (see ScaleTable).
+/// in_scale * w_scale of two such scales is a normal float32. Values too small for their scale
+/// (below 1.4e-17) become few steps or 0, and a warning in the context's log names them. Values that one
+/// fused layer produces have one scale. Throws kInvalidArgument naming a layer that makes a value that is not
+/// finite, and for no frames.
 VOXGEMM_API ScaleTable calibrate_min_max(Context& context, const Network& network,
                                          std::span<const Frame> frames);
 /// Records the site counts of the frames, times `headroom`, rounded up.

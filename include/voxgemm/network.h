@@ -35,16 +35,24 @@ struct ConvLayer {
 
 /// Scale of each value by the name of the layer that makes it (the input under its own name): real = scale *
 /// int8. A fused chain (conv + add + relu) makes one value, named by its last layer. Scales are from 2^-126,
-/// the least normal float32, to FLT_MAX / 127. 0 says that the value was never seen: calibration met no rows,
-/// only zeros, or nothing large enough for a scale. Tables of several frames merge by the maximum of each
-/// entry.
+/// the least normal float32, to FLT_MAX / 127. 0 says that the value was never seen: calibration met no rows
+/// or only zeros.
 struct ScaleTable {
   std::map<std::string, float> scale;
+
+  /// Takes in what was seen elsewhere: each entry becomes the larger of the two, a name that one table lacks
+  /// is taken from the other. Tables of single frames merge to the table of all frames; 0 never wins against
+  /// a scale. Throws kInvalidArgument naming the first entry of either that is neither 0 nor a scale; then
+  /// nothing has changed.
+  VOXGEMM_API void merge(const ScaleTable& other);
 };
 
-/// Largest row count seen at each site-making layer, by layer name.
+/// Largest row count seen at each site-making layer, by layer name; at least 1.
 struct CapacityTable {
   std::map<std::string, std::int32_t> rows;
+
+  /// Likewise: the larger of the two. Throws kInvalidArgument naming the first entry of either below 1.
+  VOXGEMM_API void merge(const CapacityTable& other);
 };
 
 /// Directed acyclic graph of layers. Building it checks every shape and throws Error naming the layer.

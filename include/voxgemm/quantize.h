@@ -19,7 +19,7 @@ enum class WeightScaling : std::uint8_t { kPerChannel, kPerTensor };
 
 /// Quantises weights [c_out][kv][c_in], in float32 and in this order:
 ///   amax[n]  = max |w| over the channel (kPerTensor: over all weights)
-///   scale[n] = amax[n] / 127, or 1 when that is below 2^-126, the least normal float32: every q is 0
+///   scale[n] = max(amax[n] / 127, 2^-63), or 1 when amax[n] is 0
 ///   q        = clamp(round_half_even(w / scale[n]), -127, 127)
 /// Errors: kShape when krsc.size() is not a multiple of c_out >= 1, kInvalidArgument naming the first weight
 /// that is not finite.

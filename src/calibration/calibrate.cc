@@ -1,4 +1,6 @@
 // Min-max calibration: the scale of every value, from a float32 pass.
+#include <fmt/format.h>
+
 #include <algorithm>
 #include <cmath>
 #include <string>
@@ -29,17 +31,24 @@ ScaleTable calibrate_min_max(Context& context, const Network& network, std::span
     }
   }
   ScaleTable table;
+  std::vector<std::string> tiny;
   const Network::Impl& net = network.impl();
   std::size_t step = 0;
   const std::vector<FusedNode> fused = fuse(net);
   for (const StepInfo& info : runner.engine().steps()) {
-    const float scale = scale_of_magnitude(amax[step]);
+    const float most = amax[step];
     ++step;
     const auto made = std::find_if(fused.begin(), fused.end(), [&](const FusedNode& node) {
       return !info.value.empty() && net.node(node.output).name == info.value;
     });
     if (made == fused.end()) continue;
-    for (const std::int32_t part : made->parts) table.scale[net.node(part).name] = scale;
+    for (const std::int32_t part : made->parts) table.scale[net.node(part).name] = scale_of_magnitude(most);
+    if (is_too_small_for_scale(most)) tiny.push_back(info.value);
+  }
+  if (!tiny.empty()) {
+    context.log(LogLevel::kWarning,
+                fmt::format("values too small for int8, so their scale is the least, {}: '{}'",
+                            kLeastMadeScale, fmt::join(tiny, "', '")));
   }
   return table;
 }

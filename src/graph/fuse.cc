@@ -4,7 +4,6 @@
 
 #include "core/check.h"
 #include "graph/nodes.h"
-#include "quant/scale.h"
 
 namespace voxgemm {
 namespace {
@@ -123,6 +122,7 @@ std::vector<FusedNode> fuse(const Network::Impl& network) { return Fuser(network
 
 std::vector<float> unify_scales(const Network::Impl& network, const std::vector<FusedNode>& fused,
                                 const ScaleTable& table, std::vector<std::string>* unseen) {
+  check_scales(table);
   std::vector<std::int32_t> parent(network.nodes.size());
   std::iota(parent.begin(), parent.end(), 0);
   for (const FusedNode& node : fused) {
@@ -138,9 +138,6 @@ std::vector<float> unify_scales(const Network::Impl& network, const std::vector<
     const auto found = table.scale.find(name);
     check(found != table.scale.end(), ErrorCode::kInvalidArgument,
           "value '{}' has no scale; calibrate, or add it to the scale table", name);
-    check(found->second == 0.0F || is_scale_of_values(found->second), ErrorCode::kInvalidArgument,
-          "value '{}': scale {} is neither 0 (never seen) nor from {} to {}", name, found->second,
-          kLeastScale, kMostScale);
     float& scale = scales[static_cast<std::size_t>(root(parent, node.output))];
     scale = std::max(scale, found->second);
   }

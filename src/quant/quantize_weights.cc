@@ -44,8 +44,7 @@ QuantizedWeights quantize_weights(std::span<const float> krsc, std::int32_t c_ou
   for (std::size_t n = 0; n < channels; ++n) {
     const std::span<const float> channel = krsc.subspan(n * per_channel, per_channel);
     const float amax = scaling == WeightScaling::kPerTensor ? amax_all : max_magnitude(channel);
-    const float quotient = scale_of_magnitude(amax);
-    const float scale = quotient > 0.0F ? quotient : 1.0F;
+    const float scale = amax > 0.0F ? scale_of_magnitude(amax) : 1.0F;
     result.scale.push_back(scale);
     for (const float w : channel) result.values.push_back(quantize_weight(w, scale));
   }

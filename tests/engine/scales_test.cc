@@ -70,26 +70,46 @@ TEST(EngineScales, NeverSeenValueDoesNotCoarsenItsNeighbours) {
   EXPECT_FLOAT_EQ(rows[1], -0.0064F);
 }
 
-TEST(EngineScales, ValuesTooSmallForAScaleAreZero) {
+TEST(EngineScales, ValuesTooSmallForTheirScaleAreZero) {
   Lines lines;
   Context context = logging_context(lines);
   const Network net = network_with_a_dead_layer(0.25F);
-  for (const float tiny : {9.8e-45F, 8e-44F, 1e-40F, 126.0F * std::numeric_limits<float>::min()}) {
+  for (const float tiny : {9.8e-45F, 8e-44F, 1e-40F, 127.0F * std::numeric_limits<float>::min(), 1e-20F}) {
     SCOPED_TRACE(tiny);
     const Frame frame = two_voxels(tiny, -tiny);
+    lines.clear();
     const ScaleTable scales = calibrate_min_max(context, net, {&frame, 1});
-    EXPECT_EQ(scales.scale.at("in"), 0.0F);
+    EXPECT_EQ(
+        lines_with(lines, LogLevel::kWarning, ""),
+        (std::vector<std::string>{"values too small for int8, so their scale is the least, 1.0842022e-19: "
+                                  "'in', 'seen', 'joined'"}));
+    EXPECT_EQ(scales.scale.at("dead"), 0.0F);
     EXPECT_EQ(scales.scale.at("sum"), 0.25F / 127.0F);
     lines.clear();
     EngineRunner runner(context, EngineRunner::build(context, net, scales));
-    EXPECT_EQ(runner.engine().input_scale(), 1.0F);
+    EXPECT_TRUE(lines_with(lines, LogLevel::kWarning, "").empty());
+    EXPECT_EQ(runner.engine().input_scale(), std::ldexp(1.0F, -63));
     const RunResult result = runner.run(frame);
     ASSERT_TRUE(result.status.ok());
     EXPECT_EQ(rows_of(result), (std::vector<float>{0.25F, 0.25F}));
-    EXPECT_EQ(lines_with(lines, LogLevel::kWarning, ""),
-              (std::vector<std::string>{
-                  "never seen in calibration, so their scale is 1: 'in', 'seen', 'dead', 'joined'"}));
   }
+}
+
+TEST(EngineScales, ValuesThatWereNeverSeenHaveScaleOneAndAreNamed) {
+  Lines lines;
+  Context context = logging_context(lines);
+  const Network net = network_with_a_dead_layer(0.25F);
+  const Frame zeros = two_voxels(0.0F, 0.0F);
+  const ScaleTable scales = calibrate_min_max(context, net, {&zeros, 1});
+  lines.clear();
+  EngineRunner runner(context, EngineRunner::build(context, net, scales));
+  EXPECT_EQ(lines_with(lines, LogLevel::kWarning, ""),
+            (std::vector<std::string>{
+                "never seen in calibration, so their scale is 1: 'in', 'seen', 'dead', 'joined'"}));
+  EXPECT_EQ(runner.engine().input_scale(), 1.0F);
+  const RunResult result = runner.run(two_voxels(3.0F, -4.4F));
+  ASSERT_TRUE(result.status.ok());
+  EXPECT_EQ(rows_of(result), (std::vector<float>{3.25F, -3.75F}));
 }
 
 }  // namespace

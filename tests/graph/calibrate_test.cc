@@ -81,36 +81,51 @@ TEST(Calibrate, NeverSeenIsZero) {
   }
 }
 
-// amax / 127 is a scale down to the least normal float32. Below it is none: a subnormal one would be coarse,
-// and from 63 times the smallest float on it would be 0.
-TEST(Calibrate, LeastScaleIsTheLeastNormalFloat) {
-  Context context({.threads = 1});
-  const float least = std::numeric_limits<float>::min();
+// amax / 127 down to 2^-63; smaller values have that scale, never a subnormal one or 0, and the log says so.
+TEST(Calibrate, LeastScaleIsTwoToTheMinus63) {
+  std::vector<std::string> warnings;
+  Context context({.threads = 1, .log = [&](LogLevel level, std::string_view text) {
+                     if (level == LogLevel::kWarning) warnings.emplace_back(text);
+                   }});
+  const float least = std::ldexp(1.0F, -63);
   const auto scale_of_input = [&](float amax) {
+    warnings.clear();
     const Frame frame = frame_of({0, 1, 1}, {amax, -0.5F * amax});
     return calibrate_min_max(context, small_network(), {&frame, 1}).scale.at("in");
   };
+  EXPECT_EQ(scale_of_input(128.0F * least), 128.0F * least / 127.0F);
   EXPECT_EQ(scale_of_input(127.0F * least), least);
-  EXPECT_EQ(scale_of_input(126.0F * least), 0.0F);
-  EXPECT_EQ(scale_of_input(1e-40F), 0.0F);
-  EXPECT_EQ(scale_of_input(8e-44F), 0.0F);
+  EXPECT_TRUE(warnings.empty());
+  for (const float amax : {126.0F * least, 1e-30F, 127.0F * std::numeric_limits<float>::min(), 1e-40F, 8e-44F,
+                           std::numeric_limits<float>::denorm_min()}) {
+    EXPECT_EQ(scale_of_input(amax), least) << amax;
+    ASSERT_EQ(warnings.size(), 1U) << amax;
+    EXPECT_EQ(
+        warnings.front().find("values too small for int8, so their scale is the least, 1.0842022e-19: 'in'"),
+        0U)
+        << warnings.front();
+  }
   const float most = std::numeric_limits<float>::max() / 4.0F;  // "last" adds two values, doubled before
   EXPECT_EQ(scale_of_input(most / 2.0F), most / 2.0F / 127.0F);
 }
 
-// Tables of single frames, merged by the maximum of each entry, are the table of all frames.
-TEST(Calibrate, TablesOfFramesMergeByTheMaximum) {
+// Tables of single frames merge to the table of all frames, in any order.
+TEST(Calibrate, TablesOfFramesMergeToTheTableOfAll) {
   Context context({.threads = 1});
   std::vector<Frame> frames{frame_of({}, {}), frame_of({0, 1, 1}, {0.0F, 0.0F}),
-                            frame_of({0, 2, 2}, {0.001F, -0.002F})};
-  ScaleTable merged;
-  for (const Frame& frame : frames) {
-    for (const auto& [name, scale] : calibrate_min_max(context, small_network(), {&frame, 1}).scale) {
-      merged.scale[name] = std::max(merged.scale[name], scale);
-    }
+                            frame_of({0, 2, 2}, {0.001F, -0.002F}), frame_of({}, {})};
+  ScaleTable forwards;
+  ScaleTable backwards;
+  CapacityTable capacities;
+  for (std::size_t i = 0; i < frames.size(); ++i) {
+    forwards.merge(calibrate_min_max(context, small_network(), {&frames[i], 1}));
+    backwards.merge(calibrate_min_max(context, small_network(), {&frames[frames.size() - 1 - i], 1}));
+    capacities.merge(record_capacities(context, small_network(), {&frames[i], 1}));
   }
-  EXPECT_EQ(merged.scale, calibrate_min_max(context, small_network(), frames).scale);
-  EXPECT_EQ(merged.scale.at("in"), 0.002F / 127.0F);
+  EXPECT_EQ(forwards.scale, calibrate_min_max(context, small_network(), frames).scale);
+  EXPECT_EQ(backwards.scale, forwards.scale);
+  EXPECT_EQ(forwards.scale.at("in"), 0.002F / 127.0F);
+  EXPECT_EQ(capacities.rows, record_capacities(context, small_network(), frames).rows);
 }
 
 TEST(Calibrate, AllocationsDoNotGrowWithTheValues) {

@@ -1,5 +1,5 @@
 // Proves: weights are divided by amax/127 per channel or per tensor, rounded half to even and kept in
-// [-127, 127]; a channel that is zero or too small for a scale gets scale 1; a real pruned layer with a zero
+// [-127, 127]; a channel of zeros gets scale 1, one of tiny weights 2^-63; a real pruned layer with a zero
 // channel comes back within half a step; bad weights are named.
 #include <gtest/gtest.h>
 
@@ -31,29 +31,25 @@ TEST(QuantizeWeights, PerTensorSharesOneScale) {
   EXPECT_EQ(q.values, (std::vector<std::int8_t>{-127, 64, 0, 0}));
 }
 
-TEST(QuantizeWeights, TinyWeightsWhoseScaleWouldVanishGetOne) {
-  const float tiny = std::numeric_limits<float>::denorm_min();
-  const QuantizedWeights q = quantize_weights(std::vector<float>{tiny, -tiny}, 1);
-  EXPECT_EQ(q.scale, (std::vector<float>{1.0F}));
-  EXPECT_EQ(q.values, (std::vector<std::int8_t>{0, 0}));
-  // A subnormal scale would be inexact: 200 / 127 of the smallest float is 2 of them, so 200 would become
-  // 100.
-  EXPECT_EQ(quantize_weights(std::vector<float>{200.0F * tiny, -200.0F * tiny}, 1).values, q.values);
-}
-
-TEST(QuantizeWeights, LeastScaleIsTheLeastNormalFloat) {
-  const float least = std::numeric_limits<float>::min();
-  const float amax = 127.0F * least;
-  const QuantizedWeights at = quantize_weights(std::vector<float>{amax, -3.0F * least}, 1);
+// Weights too small for it round to few steps or to 0; a subnormal scale would be coarser still, or 0.
+TEST(QuantizeWeights, LeastScaleIsTwoToTheMinus63) {
+  const float least = std::ldexp(1.0F, -63);
+  const QuantizedWeights at = quantize_weights(std::vector<float>{127.0F * least, -3.0F * least}, 1);
   EXPECT_EQ(at.scale, (std::vector<float>{least}));
   EXPECT_EQ(at.values, (std::vector<std::int8_t>{127, -3}));
-  const QuantizedWeights under = quantize_weights(std::vector<float>{126.0F * least, -3.0F * least}, 1);
-  EXPECT_EQ(under.scale, (std::vector<float>{1.0F}));
-  EXPECT_EQ(under.values, (std::vector<std::int8_t>{0, 0}));
+  const QuantizedWeights under =
+      quantize_weights(std::vector<float>{126.0F * least, -2.5F * least, 0.5F * least}, 1);
+  EXPECT_EQ(under.scale, (std::vector<float>{least}));
+  EXPECT_EQ(under.values, (std::vector<std::int8_t>{126, -2, 0}));
+  for (const float tiny : {std::numeric_limits<float>::denorm_min(), 8e-44F, 1e-40F, 1e-30F}) {
+    const QuantizedWeights q = quantize_weights(std::vector<float>{tiny, -tiny}, 1);
+    EXPECT_EQ(q.scale, (std::vector<float>{least})) << tiny;
+    EXPECT_EQ(q.values, (std::vector<std::int8_t>{0, 0})) << tiny;
+  }
   // One channel's scale is not another's.
   const QuantizedWeights two = quantize_weights(std::vector<float>{126.0F * least, 254.0F}, 2);
-  EXPECT_EQ(two.scale, (std::vector<float>{1.0F, 2.0F}));
-  EXPECT_EQ(two.values, (std::vector<std::int8_t>{0, 127}));
+  EXPECT_EQ(two.scale, (std::vector<float>{least, 2.0F}));
+  EXPECT_EQ(two.values, (std::vector<std::int8_t>{126, 127}));
 }
 
 TEST(QuantizeWeights, RefusesBadInput) {

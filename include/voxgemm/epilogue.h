@@ -34,8 +34,11 @@ struct EpilogueParams {
 /// Reference rules, float32, in this order: scale = (in_scale * w_scale[n]) / out_scale,
 /// bias = b[n] / out_scale, beta = residual_scale / out_scale. For float32 output pass out_scale = 1.
 /// weight_scale: [c_out], one value for all, or empty (float32 layers). A zero or negative entry is taken as
-/// it is: that channel's sums count for nothing, or with their sign turned. Throws kInvalidArgument naming
-/// the value when in_scale or out_scale is not finite and above 0, or another argument or a result is not
+/// it is: that channel's sums count for nothing, or with their sign turned. A quotient by out_scale below
+/// 2^-126, the least normal float32, becomes 0: whole sums of it are no part of an output's step.
+/// Throws kInvalidArgument naming the channel, the values and the limit when in_scale or out_scale is not
+/// finite and at least 2^-126, another scale is subnormal, in_scale * w_scale[n] is beyond the normal
+/// float32s (the quotient would have few of its bits, or none), or another argument or a result is not
 /// finite.
 VOXGEMM_API EpilogueParams make_epilogue(float in_scale, std::span<const float> weight_scale, float out_scale,
                                          std::span<const float> bias = {},

@@ -2,8 +2,8 @@
 // enqueue on the context's stream. Arithmetic is specified once and is bit-equal on every ISA and device.
 // Status of all: kShape (rows, channels or strides that disagree; value and limit say which), kDType (value =
 // the type), kInvalidArgument (null pointer, negative count, factor that is not finite, scale that is not
-// positive), kUnsupported (the policy leaves no row). `out` may have more rows than the input; those are not
-// touched.
+// positive, or subnormal), kUnsupported (the policy leaves no row). `out` may have more rows than the input;
+// those are not touched.
 #pragma once
 
 #include <cstdint>
@@ -65,7 +65,7 @@ VOXGEMM_API Status concat(Context& context, std::span<const FeatureView> inputs,
 /// t = a_factor*a (+ b_factor*b) as in add(), rounded and saturated when out_dtype is kInt8: factors are then
 /// scales over `out_scale`, which becomes the result's scale. Host memory on the CPU, copied to the host and
 /// back on CUDA. Throws kShape, kDType, kDuplicate, kOutOfRange, kInvalidArgument (factor that is not finite,
-/// int8 out_scale that is not finite and above 0).
+/// int8 out_scale that is not finite and at least 2^-126).
 VOXGEMM_API SparseTensor sparse_add(Context& context, const SparseTensorView& a, const SparseTensorView& b,
                                     float a_factor = 1.0F, float b_factor = 1.0F,
                                     DType out_dtype = DType::kFloat32, float out_scale = 1.0F);

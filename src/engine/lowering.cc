@@ -5,6 +5,7 @@
 #include <algorithm>
 
 #include "core/check.h"
+#include "gemm/scale_rules.h"
 #include "gemm/tile_rows.h"
 #include "voxgemm/engine.h"
 #include "voxgemm/quantize.h"
@@ -194,8 +195,8 @@ void Lowering::make_plan(const FusedNode& fused) {
   const float out_scale = out_dtype == DType::kInt8 ? scales_[static_cast<std::size_t>(fused.output)] : 1.0F;
   const float residual_scale = fused.residual >= 0 ? scales_[static_cast<std::size_t>(fused.residual)] : 0.0F;
   const EpilogueParams epilogue =
-      make_epilogue(scales_[static_cast<std::size_t>(in)], weights.scale, out_scale, main.layer.bias,
-                    fused.activation, fused.act_alpha, residual_scale);
+      make_layer_epilogue(desc.name, scales_[static_cast<std::size_t>(in)], weights.scale, out_scale,
+                          main.layer.bias, fused.activation, fused.act_alpha, residual_scale);
   engine_.plans.emplace_back(context_, desc, std::span<const std::int8_t>(weights.values), epilogue);
 }
 
@@ -295,8 +296,8 @@ void Lowering::emit(const FusedNode& fused) {
       step = AddStep{reads[0],
                      reads[1],
                      out,
-                     engine_.tensor(reads[0]).scale / scale,
-                     engine_.tensor(reads[1]).scale / scale,
+                     scale_ratio(fused.name, "first in_scale", engine_.tensor(reads[0]).scale, scale),
+                     scale_ratio(fused.name, "second in_scale", engine_.tensor(reads[1]).scale, scale),
                      fused.activation};
       break;
     }

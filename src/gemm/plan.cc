@@ -12,7 +12,9 @@
 #include "core/kernel_table.h"
 #include "core/named_buffer.h"
 #include "gemm/implicit_gemm_impl.h"
+#include "gemm/scale_rules.h"
 #include "gemm/tile_score.h"
+#include "quant/scale.h"
 
 namespace voxgemm {
 namespace {
@@ -60,10 +62,14 @@ void validate_epilogue(const ImplicitGemmDesc& d, const EpilogueParams& e) {
               e.scale.size(), c_out);
   check_layer(e.bias.empty() || e.bias.size() == c_out, ErrorCode::kShape, d.name,
               "epilogue bias has {} values, wanted {} or none", e.bias.size(), c_out);
-  validate_finite(d, "scale", e.scale);
+  for (std::size_t n = 0; n < e.scale.size(); ++n) {
+    check_layer(is_zero_or_normal(e.scale[n]), ErrorCode::kInvalidArgument, d.name,
+                "scale[{}] is {}, must be finite and 0 or at least {} in magnitude", n, e.scale[n],
+                kLeastScale);
+  }
   validate_finite(d, "bias", e.bias);
-  check_layer(std::isfinite(e.beta), ErrorCode::kInvalidArgument, d.name, "beta is {}, must be finite",
-              e.beta);
+  check_layer(is_zero_or_normal(e.beta), ErrorCode::kInvalidArgument, d.name,
+              "beta is {}, must be finite and 0 or at least {} in magnitude", e.beta, kLeastScale);
   check_layer(std::isfinite(e.act_alpha), ErrorCode::kInvalidArgument, d.name,
               "act_alpha is {}, must be finite", e.act_alpha);
   if (!is_int8) {

@@ -10,6 +10,7 @@
 #include "core/operands.h"
 #include "core/parallel.h"
 #include "kernels/kernel.h"
+#include "quant/scale.h"
 #include "voxgemm/context.h"
 #include "voxgemm/types.h"
 
@@ -61,9 +62,9 @@ inline Status dtype_error(DType dtype, const OperandNames& operand) noexcept {
   return {.code = ErrorCode::kDType, .value = static_cast<std::int64_t>(dtype), .what = operand.dtype};
 }
 
-/// Finite and > 0.
+/// Finite and normal: a subnormal scale has fewer bits than the values.
 inline bool is_scale(float scale) noexcept {
-  return scale > 0.0F && scale <= std::numeric_limits<float>::max();
+  return scale >= kLeastScale && scale <= std::numeric_limits<float>::max();
 }
 
 inline bool is_finite(float value) noexcept {

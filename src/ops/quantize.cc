@@ -7,7 +7,7 @@
 namespace voxgemm {
 namespace {
 
-constexpr const char* kBadScale = "a scale is not finite and above 0";
+constexpr const char* kBadScale = "a scale is not finite and at least 2^-126";
 
 Status run(Context& context, QuantizeOp op, const FeatureView& in, float factor, const FeatureSpan& out,
            std::int64_t zero_channels, const std::int32_t* device_rows,
@@ -56,7 +56,8 @@ Status dequantize(Context& context, const FeatureView& in, float scale, const Fe
   if (const Status status = check_pair(in, out); !status.ok()) return status;
   if (in.dtype != DType::kInt8) return dtype_error(in.dtype, kInputOperand);
   if (!is_float(out.dtype)) return dtype_error(out.dtype, kOutputOperand);
-  if (!is_finite(scale)) return {.code = ErrorCode::kInvalidArgument, .what = "the scale is not finite"};
+  if (scale != 0.0F && !is_scale(scale < 0.0F ? -scale : scale))
+    return {.code = ErrorCode::kInvalidArgument, .what = "the scale is subnormal or not finite"};
   return run(context, QuantizeOp::kDequantize, in, scale, out, 0, device_rows, rows);
 }
 
@@ -93,9 +94,10 @@ Status requantize(Context& context, const FeatureView& in, float in_scale, float
   if (in.dtype != DType::kInt8) return ops::dtype_error(in.dtype, kInputOperand);
   if (out.dtype != DType::kInt8) return ops::dtype_error(out.dtype, kOutputOperand);
   const float factor = in_scale / out_scale;
-  if (!ops::is_scale(in_scale) || !ops::is_scale(out_scale) || !ops::is_finite(factor)) {
+  if (!ops::is_scale(in_scale) || !ops::is_scale(out_scale))
     return {.code = ErrorCode::kInvalidArgument, .what = kBadScale};
-  }
+  if (!ops::is_finite(factor))
+    return {.code = ErrorCode::kInvalidArgument, .what = "in_scale / out_scale is not finite"};
   return run(context, QuantizeOp::kRequantize, in, factor, out, 0, device_rows);
 }
 

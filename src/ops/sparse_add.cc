@@ -153,8 +153,9 @@ SparseTensor sparse_add(Context& context, const SparseTensorView& a, const Spars
                 fmt::format("sparse_add factors are {} and {}, must be finite", a_factor, b_factor));
   }
   if (out_dtype == DType::kInt8 && !ops::is_scale(out_scale)) {
-    throw Error(ErrorCode::kInvalidArgument,
-                fmt::format("sparse_add out_scale is {}, must be finite and above 0", out_scale));
+    throw Error(
+        ErrorCode::kInvalidArgument,
+        fmt::format("sparse_add out_scale is {}, must be finite and at least {}", out_scale, kLeastScale));
   }
   const Operand left = make_operand(context, a);
   const Operand right = make_operand(context, b);

@@ -112,5 +112,41 @@ TEST(EngineScales, ValuesThatWereNeverSeenHaveScaleOneAndAreNamed) {
   EXPECT_EQ(rows_of(result), (std::vector<float>{3.25F, -3.75F}));
 }
 
+std::string refusal(const Network& net, const ScaleTable& scales) {
+  Context context({.threads = 1});
+  try {
+    Engine::build(context, net, scales);
+  } catch (const Error& error) {
+    EXPECT_EQ(error.code(), ErrorCode::kInvalidArgument);
+    return error.what();
+  }
+  return "accepted";
+}
+
+// Weights of channel 1 have the scale 2^-63, so 1e-25 of the input is too small for it alone.
+TEST(EngineScales, ProductsThatUnderflowNameLayerAndChannel) {
+  Network net;
+  const Value in = net.input("in", {8, 8}, 1, 1, 4);
+  const Value wide = net.conv(in, {"wide", "", kOne, 2, {1.0F, 127.0F * std::ldexp(1.0F, -63)}});
+  net.output(net.conv(wide, {"last", "", kOne, 1, {1.0F, 1.0F}}), "out");
+  EXPECT_EQ(
+      refusal(net, {{{"in", 1e-25F}, {"wide", 1e-25F}, {"last", 1.0F}}}),
+      "invalid argument: layer 'wide': in_scale 1e-25 * weight_scale[1] 1.0842022e-19 is 1.1e-44, must be at "
+      "least 1.1754944e-38 in magnitude");
+  const float least = std::ldexp(1.0F, -63);
+  EXPECT_EQ(refusal(net, {{{"in", least}, {"wide", 1e-25F}, {"last", 1.0F}}}), "accepted");
+}
+
+TEST(EngineScales, RatiosOfAnAddThatOverflowNameTheLayer) {
+  Network net;
+  const Value in = net.input("in", {8, 8}, 1, 1, 4);
+  const Value sum = net.add(in, in, "sum");
+  net.output(net.conv(sum, {"last", "", kOne, 1, {1.0F}}), "out");
+  EXPECT_EQ(
+      refusal(net, {{{"in", 1e20F}, {"sum", 1e-20F}, {"last", 1.0F}}}),
+      "invalid argument: layer 'sum': first in_scale 1e+20 / out_scale 1e-20 is inf, limit 3.4028235e+38");
+  EXPECT_EQ(refusal(net, {{{"in", 1e-30F}, {"sum", 1e20F}, {"last", 1.0F}}}), "accepted");
+}
+
 }  // namespace
 }  // namespace voxgemm::test

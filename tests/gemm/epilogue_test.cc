@@ -8,6 +8,7 @@
 #include <array>
 #include <limits>
 #include <string>
+#include <vector>
 
 #include "voxgemm/error.h"
 
@@ -46,6 +47,65 @@ TEST(MakeEpilogue, NamesBadScales) {
             }).find("act_alpha is nan"),
             std::string::npos);
   EXPECT_NE(text([&] { make_epilogue(1.0F, good, 1.0F, bad); }).find("bias[0] is nan"), std::string::npos);
+}
+
+/// What make_epilogue() says of these scales.
+std::string refusal(float in, std::vector<float> w, float out, float residual = 0.0F,
+                    std::vector<float> bias = {}) {
+  try {
+    make_epilogue(in, w, out, bias, Activation::kNone, 0.0F, residual);
+  } catch (const Error& error) {
+    EXPECT_EQ(error.code(), ErrorCode::kInvalidArgument);
+    return error.what();
+  }
+  return "accepted";
+}
+
+TEST(MakeEpilogue, RefusesSubnormalScales) {
+  const std::string limit = "1.1754944e-38";
+  EXPECT_EQ(refusal(1e-40F, {1.0F}, 1.0F),
+            "invalid argument: epilogue: in_scale is 1e-40, must be finite and at least " + limit);
+  EXPECT_EQ(refusal(1.0F, {1.0F}, 1e-40F),
+            "invalid argument: epilogue: out_scale is 1e-40, must be finite and at least " + limit);
+  EXPECT_EQ(refusal(1.0F, {1.0F, 0.0F, -1e-40F}, 1.0F),
+            "invalid argument: epilogue: weight_scale[2] is -1e-40, must be 0 or at least " + limit +
+                " in magnitude");
+  EXPECT_EQ(refusal(1.0F, {1.0F}, 1.0F, 1e-40F),
+            "invalid argument: epilogue: residual_scale is 1e-40, must be finite and 0 or at least " + limit +
+                " in magnitude");
+  const float least = std::numeric_limits<float>::min();
+  EXPECT_EQ(refusal(least, {1.0F, -1.0F, 0.0F}, 1.0F, least), "accepted");
+  EXPECT_EQ(refusal(1.0F, {least}, least), "accepted");
+}
+
+// The quotient may be a number as good as any: 1e-20 * 1e-20 / 1e-30 is 1e-10, but the product has 17 bits
+// of 24 left, and 1e-25 * 1e-25 none.
+TEST(MakeEpilogue, RefusesProductsBeyondTheNormalFloats) {
+  EXPECT_EQ(refusal(1e-20F, {1.0F, 1e-20F}, 1e-30F),
+            "invalid argument: epilogue: in_scale 1e-20 * weight_scale[1] 1e-20 is 1e-40, must be at least "
+            "1.1754944e-38 in magnitude");
+  EXPECT_EQ(refusal(1e-25F, {-1e-25F}, 1e-30F),
+            "invalid argument: epilogue: in_scale 1e-25 * weight_scale[0] -1e-25 is -0, must be at least "
+            "1.1754944e-38 in magnitude");
+  EXPECT_EQ(refusal(1e20F, {1e20F}, 1e30F),
+            "invalid argument: epilogue: in_scale 1e+20 * weight_scale[0] 1e+20 is inf, limit 3.4028235e+38");
+  EXPECT_EQ(
+      refusal(1e20F, {1e-15F, 1e17F}, 1e-20F),
+      "invalid argument: epilogue: in_scale 1e+20 * weight_scale[1] 1e+17 / out_scale 1e-20 is inf, limit "
+      "3.4028235e+38");
+  EXPECT_EQ(refusal(1.0F, {1.0F}, 1e-30F, 1e20F),
+            "invalid argument: epilogue: residual_scale 1e+20 / out_scale 1e-30 is inf, limit 3.4028235e+38");
+  EXPECT_EQ(refusal(1.0F, {1.0F}, 1e-30F, 0.0F, {0.0F, 1e20F}),
+            "invalid argument: epilogue: bias[1] 1e+20 / out_scale 1e-30 is inf, limit 3.4028235e+38");
+}
+
+TEST(MakeEpilogue, QuotientsBelowTheNormalFloatsAreZero) {
+  const float least = std::numeric_limits<float>::min();
+  const std::vector<float> weight_scale{1.0F, 2.0F, -1.0F};
+  const EpilogueParams e =
+      make_epilogue(least, weight_scale, 2.0F, {}, Activation::kNone, 0.0F, 1.5F * least);
+  EXPECT_EQ(e.scale, (std::vector<float>{0.0F, least, 0.0F}));
+  EXPECT_EQ(e.beta, 0.0F);
 }
 
 TEST(ApplyEpilogue, RoundsHalfToEvenAndSaturates) {

@@ -96,6 +96,18 @@ TEST(ImplicitGemmPlan, RefusesValuesThatAreNotFinite) {
   expect_error(r, ErrorCode::kInvalidArgument, {"bias[7]", "nan"});
 }
 
+TEST(ImplicitGemmPlan, RefusesSubnormalScales) {
+  Request r;
+  r.epilogue.scale.assign(8, 1.0F);
+  r.epilogue.scale[5] = -1e-40F;
+  expect_error(r, ErrorCode::kInvalidArgument, {"layer 'conv1': scale[5] is -1e-40", "1.1754944e-38"});
+  r.epilogue.scale[5] = 0.0F;
+  r.epilogue.scale[6] = -std::numeric_limits<float>::min();
+  EXPECT_EQ(plan_error(r).first, ErrorCode::kOk);
+  r.epilogue.beta = 1e-40F;
+  expect_error(r, ErrorCode::kInvalidArgument, {"layer 'conv1': beta is 1e-40", "1.1754944e-38"});
+}
+
 TEST(ImplicitGemmPlan, RefusesTypes) {
   Request r;
   r.desc.in_dtype = DType::kFloat16;

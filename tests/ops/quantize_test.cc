@@ -286,7 +286,7 @@ TEST(Quantize, RefusesOperandsThatDisagree) {
   const auto same = [](auto&, auto&) {};
   EXPECT_EQ(code(same), ErrorCode::kOk);
   EXPECT_EQ(to_string(quantize(context, in, 0.0F, out)),
-            "invalid argument: a scale is not finite and above 0");
+            "invalid argument: a scale is not finite and at least 2^-126");
   EXPECT_EQ(to_string(quantize(context, {nullptr, DType::kFloat32, 2, 4, 4}, 1.0F, out)),
             "invalid argument: the input's data is null");
   EXPECT_EQ(code([](auto& i, auto&) {
@@ -305,14 +305,22 @@ TEST(Quantize, RefusesOperandsThatDisagree) {
   EXPECT_EQ(code([](auto&, auto& o) { o.channels = 9; }), ErrorCode::kShape);
   EXPECT_EQ(code([](auto& i, auto&) { i.dtype = DType::kInt32; }), ErrorCode::kDType);
   EXPECT_EQ(code([](auto&, auto& o) { o.dtype = DType::kFloat32; }), ErrorCode::kDType);
-  for (const float bad : {0.0F, -1.0F, NAN, INFINITY})
+  for (const float bad : {0.0F, -1.0F, NAN, INFINITY, 1e-40F})
     EXPECT_EQ(code(same, bad), ErrorCode::kInvalidArgument) << bad;
   const FeatureView int8{q.data(), DType::kInt8, 2, 4, 4};
-  EXPECT_EQ(requantize(context, int8, 1e30F, 1e-30F, out).code, ErrorCode::kInvalidArgument);
+  EXPECT_EQ(to_string(requantize(context, int8, 1e30F, 1e-30F, out)),
+            "invalid argument: in_scale / out_scale is not finite");
+  EXPECT_EQ(to_string(requantize(context, int8, 1e-40F, 1.0F, out)),
+            "invalid argument: a scale is not finite and at least 2^-126");
+  EXPECT_EQ(requantize(context, int8, 1.0F, 1e-40F, out).code, ErrorCode::kInvalidArgument);
   EXPECT_EQ(requantize(context, in, 1.0F, 1.0F, out).code, ErrorCode::kDType);
   EXPECT_EQ(dequantize(context, in, 1.0F, out).code, ErrorCode::kDType);
-  EXPECT_EQ(dequantize(context, int8, NAN, {x.data(), DType::kFloat32, 2, 4, 4}).code,
-            ErrorCode::kInvalidArgument);
+  for (const float scale : {NAN, INFINITY, 1e-40F, -1e-40F, 0.0F, -2.0F}) {
+    const bool good = scale == 0.0F || scale == -2.0F;
+    EXPECT_EQ(to_string(dequantize(context, int8, scale, {x.data(), DType::kFloat32, 2, 4, 4})),
+              good ? "ok" : "invalid argument: the scale is subnormal or not finite")
+        << scale;
+  }
   EXPECT_EQ(convert(context, in, out).code, ErrorCode::kDType);
 }
 

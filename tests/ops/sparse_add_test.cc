@@ -115,7 +115,7 @@ TEST(SparseAdd, ThreadsChangeNothing) {
 TEST(SparseAdd, RefusesAnInt8ScaleThatIsNone) {
   Context context({.threads = 1});
   const SparseTensor a = make(context, {4, 5, 6}, 1, 10, DType::kFloat32);
-  for (const float scale : {0.0F, -1.0F, NAN, INFINITY}) {
+  for (const float scale : {0.0F, -1.0F, NAN, INFINITY, 1e-40F}) {
     EXPECT_THROW(sparse_add(context, a.view(), a.view(), 1.0F, 1.0F, DType::kInt8, scale), Error) << scale;
   }
 }

@@ -80,9 +80,10 @@ class VOXGEMM_API Engine {
   /// layer and the arena. Throws Error naming the layer.
   ///
   /// int8 needs an entry of `scales` for every value between layers; kInvalidArgument names the first that
-  /// lacks one, or whose scale is none. Values that share storage units (pool, ReLU, concat, dense copies
-  /// with their inputs) have one scale, the largest; when all of them were never seen (0) that is 1, and a
-  /// warning in the context's log names them.
+  /// lacks one, or an entry that is no scale; kNotFound names the entries of layers that the network lacks.
+  /// Other precisions read no scales. Values that share storage units (pool, ReLU, concat, dense copies with
+  /// their inputs) have one scale, the largest; when all of them were never seen (0) that is 1, and a warning
+  /// in the context's log names them.
   static Engine build(Context& context, const Network& network, const ScaleTable& scales,
                       const EngineOptions& options = {});
   ~Engine();

@@ -38,11 +38,15 @@ DType storage_of(Precision precision) {
 
 std::vector<float> scales_of_values(const Context& context, const Network::Impl& net,
                                     const std::vector<FusedNode>& fused, const ScaleTable& table) {
-  std::vector<std::string> unseen;
-  std::vector<float> scales = unify_scales(net, fused, table, &unseen);
-  if (!unseen.empty()) {
+  ScaleRemarks remarks;
+  std::vector<float> scales = unify_scales(net, fused, table, &remarks);
+  if (!remarks.unseen.empty()) {
     context.log(LogLevel::kWarning, fmt::format("never seen in calibration, so their scale is 1: '{}'",
-                                                fmt::join(unseen, "', '")));
+                                                fmt::join(remarks.unseen, "', '")));
+  }
+  if (!remarks.unused.empty()) {
+    context.log(LogLevel::kWarning, fmt::format("entries of the scale table that are not used: {}",
+                                                fmt::join(remarks.unused, ", ")));
   }
   return scales;
 }

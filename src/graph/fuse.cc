@@ -1,8 +1,6 @@
 #include <algorithm>
-#include <numeric>
 #include <utility>
 
-#include "core/check.h"
 #include "graph/nodes.h"
 
 namespace voxgemm {
@@ -105,53 +103,8 @@ class Fuser {
   std::vector<FusedNode> fused_;
 };
 
-/// Values of these nodes carry the scale of what they read.
-bool keeps_scale(NodeKind kind) {
-  return kind == NodeKind::kReLU || kind == NodeKind::kPool || kind == NodeKind::kGlobalPool ||
-         kind == NodeKind::kConcat || kind == NodeKind::kToDense;
-}
-
-std::int32_t root(std::vector<std::int32_t>& parent, std::int32_t id) {
-  while (parent[static_cast<std::size_t>(id)] != id) id = parent[static_cast<std::size_t>(id)];
-  return id;
-}
-
 }  // namespace
 
 std::vector<FusedNode> fuse(const Network::Impl& network) { return Fuser(network).run(); }
-
-std::vector<float> unify_scales(const Network::Impl& network, const std::vector<FusedNode>& fused,
-                                const ScaleTable& table, std::vector<std::string>* unseen) {
-  check_scales(table);
-  std::vector<std::int32_t> parent(network.nodes.size());
-  std::iota(parent.begin(), parent.end(), 0);
-  for (const FusedNode& node : fused) {
-    if (!keeps_scale(network.node(node.main).kind)) continue;
-    for (const std::int32_t in : node.inputs) {
-      parent[static_cast<std::size_t>(root(parent, in))] = root(parent, node.output);
-    }
-  }
-  std::vector<float> scales(network.nodes.size(), 0.0F);
-  for (const FusedNode& node : fused) {
-    if (keeps_scale(network.node(node.main).kind)) continue;
-    const std::string& name = network.node(node.output).name;
-    const auto found = table.scale.find(name);
-    check(found != table.scale.end(), ErrorCode::kInvalidArgument,
-          "value '{}' has no scale; calibrate, or add it to the scale table", name);
-    float& scale = scales[static_cast<std::size_t>(root(parent, node.output))];
-    scale = std::max(scale, found->second);
-  }
-  for (const FusedNode& node : fused) {
-    const float scale = scales[static_cast<std::size_t>(root(parent, node.output))];
-    if (scale == 0.0F && unseen != nullptr) unseen->push_back(network.node(node.output).name);
-    scales[static_cast<std::size_t>(node.output)] = scale;
-  }
-  // Only now: a 1 among values that share a scale would win against the small ones that were seen.
-  for (const FusedNode& node : fused) {
-    float& scale = scales[static_cast<std::size_t>(node.output)];
-    if (scale == 0.0F) scale = 1.0F;
-  }
-  return scales;
-}
 
 }  // namespace voxgemm

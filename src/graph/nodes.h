@@ -98,15 +98,21 @@ struct FusedNode {
 /// fused; the other one is the residual.
 std::vector<FusedNode> fuse(const Network::Impl& network);
 
+/// What a user should know of a table that is taken as it is.
+struct ScaleRemarks {
+  std::vector<std::string> unseen;  ///< names of values whose scale is 1, as calibration never saw them
+  std::vector<std::string> unused;  ///< entries that say something else than the scale in use: names and why
+};
+
 /// Throws kInvalidArgument naming the first entry that is neither 0 nor a scale.
 void check_scales(const ScaleTable& table);
 
 /// Scale of each value for an int8 engine, by node id (0 = the node has no value after fusion). Values that
-/// share storage units (pool, relu, concat, dense copies with their inputs) get one scale, the largest among
-/// those that the table names, or 1 when all of these are 0 (never seen); `unseen`, if given, gets the names
-/// of the latter. Throws kInvalidArgument naming the first value without an entry, or with one that is no
-/// scale.
+/// share storage units (pool, relu, concat, dense copies with their inputs) get one scale, the largest of the
+/// entries of those that do not themselves carry another's, or 1 when all of these are 0 (never seen). Throws
+/// kNotFound naming the entries of layers that the network lacks, kInvalidArgument naming the first value
+/// without an entry, or the first entry that is no scale.
 std::vector<float> unify_scales(const Network::Impl& network, const std::vector<FusedNode>& fused,
-                                const ScaleTable& table, std::vector<std::string>* unseen = nullptr);
+                                const ScaleTable& table, ScaleRemarks* remarks = nullptr);
 
 }  // namespace voxgemm

@@ -123,6 +123,27 @@ std::string refusal(const Network& net, const ScaleTable& scales) {
   return "accepted";
 }
 
+TEST(EngineScales, EntriesThatAreNotUsedAreRefusedOrNamed) {
+  Lines lines;
+  Context context = logging_context(lines);
+  const Network net = network_with_a_dead_layer(0.25F);
+  ScaleTable scales{{{"in", 1.0F}, {"seen", 1.0F}, {"dead", 1.0F}, {"sum", 1.0F}, {"joined", 3.0F}}};
+  EngineRunner::build(context, net, scales);
+  EXPECT_EQ(
+      lines_with(lines, LogLevel::kWarning, ""),
+      (std::vector<std::string>{
+          "entries of the scale table that are not used: 'joined' (has the scale 1 of what it reads)"}));
+  scales.scale["seem"] = 1.0F;
+  try {
+    EngineRunner::build(context, net, scales);
+    ADD_FAILURE() << "accepted";
+  } catch (const Error& error) {
+    EXPECT_STREQ(error.what(),
+                 "not found: the scale table has entries of layers that the network lacks: 'seem'");
+  }
+  EXPECT_NO_THROW(EngineRunner::build(context, net, scales, {.precision = Precision::kFloat32}));
+}
+
 // Weights of channel 1 have the scale 2^-63, so 1e-25 of the input is too small for it alone.
 TEST(EngineScales, ProductsThatUnderflowNameLayerAndChannel) {
   Network net;

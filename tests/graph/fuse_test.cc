@@ -120,10 +120,11 @@ TEST(UnifyScales, NeverSeenLosesAgainstTheSmallestScale) {
   const Value members[] = {a, b};
   const Value joined = n.net.concat(members, "joined");
   const auto fused = n.fused(joined);
-  std::vector<std::string> unseen;
+  ScaleRemarks remarks;
+  const std::vector<std::string>& unseen = remarks.unseen;
   const auto scales = [&](float in, float of_a, float of_b) {
-    unseen.clear();
-    return unify_scales(n.net.impl(), fused, {{{"in", in}, {"a", of_a}, {"b", of_b}}}, &unseen);
+    remarks = {};
+    return unify_scales(n.net.impl(), fused, {{{"in", in}, {"a", of_a}, {"b", of_b}}}, &remarks);
   };
   const float least = std::numeric_limits<float>::min();
   EXPECT_EQ(scales(0.5F, 0.0F, least), (std::vector<float>{0.5F, least, least, least}));
@@ -132,6 +133,54 @@ TEST(UnifyScales, NeverSeenLosesAgainstTheSmallestScale) {
   EXPECT_EQ(unseen, (Names{"a", "b", "joined"}));
   EXPECT_EQ(scales(0.0F, 0.25F, 0.0F), (std::vector<float>{1.0F, 0.25F, 0.25F, 0.25F}));
   EXPECT_EQ(unseen, Names{"in"});
+}
+
+std::string unknown_names(const Network::Impl& net, const std::vector<FusedNode>& fused,
+                          const ScaleTable& table) {
+  try {
+    unify_scales(net, fused, table);
+  } catch (const Error& error) {
+    EXPECT_EQ(error.code(), ErrorCode::kNotFound);
+    return error.what();
+  }
+  return "accepted";
+}
+
+TEST(UnifyScales, EntriesOfUnknownLayersAreNamed) {
+  Net n;
+  const auto fused = n.fused(n.conv(n.in, "c"));
+  ScaleTable table{{{"in", 1.0F}, {"c", 1.0F}}};
+  EXPECT_EQ(unknown_names(n.net.impl(), fused, table), "accepted");
+  const std::string begin = "not found: the scale table has entries of layers that the network lacks: ";
+  EXPECT_EQ(unknown_names(n.net.impl(), fused, {{{"in", 1.0F}, {"conv", 1.0F}}}), begin + "'conv'")
+      << "rather than that 'c' has none";
+  for (int i = 0; i < 10; ++i) table.scale["x" + std::to_string(i)] = 0.0F;
+  EXPECT_EQ(unknown_names(n.net.impl(), fused, table),
+            begin + "'x0', 'x1', 'x2', 'x3', 'x4', 'x5', 'x6', 'x7' and 2 more");
+}
+
+// Nothing is said of entries that agree with the scale in use, as calibration makes them.
+TEST(UnifyScales, EntriesThatCountForNothingAreNamed) {
+  Net n;
+  const Value c = n.conv(n.in, "c");
+  const Value relu = n.net.relu(c, "relu");
+  n.conv(relu, "dead");
+  const Value pooled =
+      n.net.pool(relu, {ConvKind::kRegular, Dims::filled(3, 2), Dims::filled(3, 2)}, {}, "p");
+  const auto fused = n.fused(pooled);
+  const auto unused = [&](std::map<std::string, float> more) {
+    ScaleTable table{{{"in", 1.0F}, {"relu", 0.5F}}};
+    for (const auto& [name, scale] : more) table.scale[name] = scale;
+    ScaleRemarks remarks;
+    EXPECT_EQ(unify_scales(n.net.impl(), fused, table, &remarks)[static_cast<std::size_t>(pooled.id)], 0.5F);
+    return remarks.unused;
+  };
+  EXPECT_EQ(unused({}), Names{});
+  EXPECT_EQ(unused({{"c", 0.5F}, {"p", 0.25F}}), Names{});
+  EXPECT_EQ(unused({{"c", 0.0F}, {"p", 0.0F}}), Names{}) << "0 says nothing";
+  EXPECT_EQ(unused({{"c", 0.25F}}), Names{"'c' (its chain makes 'relu', whose entry 0.5 counts)"});
+  EXPECT_EQ(unused({{"p", 0.75F}}), Names{"'p' (has the scale 0.5 of what it reads)"});
+  EXPECT_EQ(unused({{"dead", 1.0F}}), Names{"'dead' (no output needs it)"});
 }
 
 TEST(UnifyScales, MissingOrBadScaleIsNamed) {

@@ -176,10 +176,10 @@ void run_bench(const Arguments& arguments) {
   any.precision = arguments.precision == "both" ? "int8" : arguments.precision;
   any.kernel.clear();
   make_context(any);  // a machine without the backend says so at once
-  Context plain(ContextOptions{.threads = arguments.work.threads});
+  Context plain(ContextOptions{.threads = arguments.work.threads, .log = arguments.work.log});
   const std::vector<InputFrame> frames = load_frames(plain, arguments);
-  const PreparedNetwork prepared =
-      prepare_network(plain, arguments.work, frames, arguments.precision != "fp32");
+  const bool int8 = arguments.precision == "int8" || arguments.precision == "both";
+  const PreparedNetwork prepared = prepare_network(plain, arguments.work, frames, int8);
   std::vector<Contestant> contestants = build_contestants(arguments, prepared);
   const std::string machine = contestants.back().context.describe();
   fmt::print("machine  {}\nnetwork  {}, frames in rotation:\n", machine, arguments.work.network);

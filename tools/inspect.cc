@@ -161,7 +161,7 @@ void run_inspect(const Arguments& arguments) {
   fmt::print("machine  {}\n\n", Context(work.context_options()).describe());
   print_kernels(work);
   if (arguments.kernels_only) return;
-  Context plain(ContextOptions{.threads = work.threads});
+  Context plain(ContextOptions{.threads = work.threads, .log = work.log});
   const InputFrame frame = load_frame(plain, work);
   const auto stages = [&](const InputFrame& f) {
     return backbone_stages(plain, f.frame, work.spatial_shape(), f.batch_size);

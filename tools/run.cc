@@ -230,7 +230,8 @@ void run_run(const Arguments& given) {
   Context context = make_context(work);  // first: a machine without the backend says so at once
   const bool cuda = context.device().kind == DeviceKind::kCuda;
   if (arguments.repeat == 0) arguments.repeat = cuda ? kRepeatsCuda : kRepeatsCpu;
-  Context plain(ContextOptions{.threads = work.threads});  // reads, calibrates and compares on the CPU
+  // Reads, calibrates and compares on the CPU.
+  Context plain(ContextOptions{.threads = work.threads, .log = work.log});
   const InputFrame frame = load_frame(plain, work);
   print_head(arguments, context, frame);
   const bool int8 = work.precision == "int8";

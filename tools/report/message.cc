@@ -4,6 +4,8 @@
 
 #include <cstdint>
 #include <cstdio>
+#include <memory>
+#include <set>
 #include <vector>
 
 namespace voxgemm::tools {
@@ -72,6 +74,13 @@ std::string printable(std::string_view text, std::size_t limit) {
 
 void print_message(std::string_view text) {
   fmt::print(stderr, "{}\n", printable("voxgemm: " + std::string(text), kMessageCharacters));
+}
+
+LogSink warnings_once() {
+  return [said = std::make_shared<std::set<std::string>>()](LogLevel level, std::string_view text) {
+    if (level != LogLevel::kWarning && level != LogLevel::kError) return;
+    if (said->emplace(text).second) print_message("warning: " + std::string(text));
+  };
 }
 
 }  // namespace voxgemm::tools

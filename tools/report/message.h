@@ -5,6 +5,8 @@
 #include <string>
 #include <string_view>
 
+#include "voxgemm/context.h"
+
 namespace voxgemm::tools {
 
 /// Most characters of a message, "voxgemm: " included.
@@ -18,5 +20,9 @@ std::string printable(std::string_view text, std::size_t limit = std::string::np
 
 /// Prints "voxgemm: TEXT" to standard error, printable and at most kMessageCharacters long.
 void print_message(std::string_view text);
+
+/// Prints what the library warns of as "warning: TEXT", each text once: several engines of one network have
+/// the same to say. Copies know of each other; one thread at a time.
+LogSink warnings_once();
 
 }  // namespace voxgemm::tools

@@ -98,6 +98,7 @@ ContextOptions WorkOptions::context_options() const {
   ContextOptions context;
   context.device = backend == "cuda" ? Device::cuda() : Device::cpu();
   context.threads = threads;
+  context.log = log;
   return context;
 }
 

@@ -8,6 +8,7 @@
 #include <vector>
 
 #include "tools/io/output.h"
+#include "tools/report/message.h"
 #include "tools/sim/simulator.h"
 #include "voxgemm/context.h"
 #include "voxgemm/engine.h"
@@ -49,6 +50,7 @@ struct WorkOptions {
   std::string kernel;
   std::string backend = "cpu";
   bool graph = false;
+  LogSink log = warnings_once();  ///< of all contexts
 
   /// Throws UsageError for values that make no sense together and for unknown kernels.
   void check() const;

@@ -14,10 +14,16 @@ namespace voxgemm {
 
 /// One frame in host memory for calibration, recording and comparison; the sizes must agree with num_voxels
 /// (kShape). Recorded capacities do not limit these frames.
-struct Frame {
+struct VOXGEMM_API Frame {
   std::vector<std::int32_t> indices;  ///< [n][1+ndim]
   std::vector<float> features;        ///< [n][channels]
   std::int32_t num_voxels = 0;
+
+  /// Copies what a SparseTensor, a Voxelizer or an engine's input views, from the context's device behind
+  /// what its stream has been given: float32 as it is, float16 widened, int8 times its scale. Throws kDType,
+  /// kShape, kInvalidArgument (a count beyond the capacity, null pointers), kDevice. Coordinates are checked
+  /// where the frame is used.
+  static Frame from_view(Context& context, const SparseTensorView& voxels);
 };
 
 /// Min-max calibration: runs the float32 network over the frames; per value, real rows only,

@@ -90,6 +90,12 @@ class VOXGEMM_API Voxelizer {
   Status run(Context& context, std::span<const PointsView> clouds, std::int32_t* indices, float* features,
              std::int64_t stride, std::int32_t* num_voxels, VoxelizeCounts* counts, Workspace workspace,
              const VoxelizeExtras& extras = {}) const noexcept;
+  /// The rows that run() wrote there, as a tensor of the Voxelizer's sparse shape and batch size, capacity
+  /// batch_size*max_voxels: an engine takes it as its input. On the CPU it has the *num_voxels rows of the
+  /// last run(); on CUDA the count stays on the device and the view holds for every run(). Without num_voxels
+  /// its count is -1, which nothing takes.
+  [[nodiscard]] SparseTensorView view(const std::int32_t* indices, const float* features, std::int64_t stride,
+                                      const std::int32_t* num_voxels) const noexcept;
 
  private:
   struct Impl;

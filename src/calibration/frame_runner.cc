@@ -3,10 +3,8 @@
 #include <fmt/format.h>
 
 #include <algorithm>
-#include <cstring>
 
 #include "core/check.h"
-#include "core/cuda_device.h"
 #include "core/extents.h"
 #include "core/named_buffer.h"
 #include "graph/nodes.h"
@@ -16,26 +14,11 @@
 namespace voxgemm {
 namespace {
 
-void copy_to_host(Context& context, void* host, const void* from, std::size_t bytes) {
-  if (bytes == 0) return;
-  if (context.device().kind == DeviceKind::kCuda) {
-    cuda::copy_to_host(host, from, bytes, context.stream());
-  } else {
-    std::memcpy(host, from, bytes);
-  }
-}
-
 std::size_t output_bytes(const OutputInfo& info) {
   const std::int64_t elements = info.dense
                                     ? dense_elements(info.spatial_shape, info.batch_size, info.channels)
                                     : std::int64_t{info.capacity} * info.channels;
   return static_cast<std::size_t>(elements) * size_of(info.dtype);
-}
-
-float element(const std::byte* at, DType dtype, float scale) {
-  if (dtype == DType::kInt8) return static_cast<float>(*reinterpret_cast<const std::int8_t*>(at)) * scale;
-  if (dtype == DType::kFloat16) return to_float(*reinterpret_cast<const Half*>(at));
-  return *reinterpret_cast<const float*>(at);
 }
 
 }  // namespace
@@ -92,27 +75,8 @@ void FrameRunner::run(const Frame& frame) {
 HostValue FrameRunner::value(std::int32_t step) const {
   const SparseTensorView view =
       engine_->value_view(step, input_.view(), {workspace_.data(), workspace_.bytes()});
-  HostValue host;
-  if (view.features.data == nullptr) return host;
-  std::int32_t n = view.num_voxels;
-  if (view.device_num_voxels != nullptr) copy_to_host(context_, &n, view.device_num_voxels, sizeof n);
-  n = std::min(n, view.capacity);
-  const FeatureView& f = view.features;
-  host.channels = f.channels;
-  const std::size_t item = size_of(f.dtype);
-  std::vector<std::byte> bytes(static_cast<std::size_t>(n) * static_cast<std::size_t>(f.stride) * item);
-  copy_to_host(context_, bytes.data(), f.data, bytes.size());
-  const std::size_t total = static_cast<std::size_t>(n) * static_cast<std::size_t>(f.channels);
-  host.real.reserve(total);
-  if (f.dtype == DType::kInt8) host.stored.reserve(total);
-  for (std::int64_t row = 0; row < n; ++row) {
-    for (std::int64_t c = 0; c < f.channels; ++c) {
-      const std::byte* at = bytes.data() + static_cast<std::size_t>(row * f.stride + c) * item;
-      host.real.push_back(element(at, f.dtype, f.scale));
-      if (f.dtype == DType::kInt8) host.stored.push_back(*reinterpret_cast<const std::int8_t*>(at));
-    }
-  }
-  return host;
+  if (view.features.data == nullptr) return {};
+  return read_rows(context_, view.features, std::min(count_rows(context_, view), view.capacity));
 }
 
 }  // namespace voxgemm

@@ -6,6 +6,7 @@
 #include <span>
 #include <vector>
 
+#include "calibration/host_value.h"
 #include "voxgemm/calibration.h"
 #include "voxgemm/engine.h"
 #include "voxgemm/network.h"
@@ -15,13 +16,6 @@ namespace voxgemm {
 /// Copies a frame to the context's device and validates its coordinates. Throws kShape naming the lengths.
 SparseTensor upload_frame(Context& context, const Dims& spatial_shape, std::int32_t batch_size,
                           std::int32_t channels, const Frame& frame);
-
-/// A sparse value in host memory, rows [0, n) without padding.
-struct HostValue {
-  std::vector<float> real;          ///< [n][channels]: scale * stored
-  std::vector<std::int8_t> stored;  ///< likewise, int8 values only
-  std::int32_t channels = 0;
-};
 
 /// Engine of `network` with capacities that fit all of `frames`, whatever the network has recorded.
 class FrameRunner {

@@ -15,7 +15,8 @@ namespace voxgemm {
 /// batch_size * max_voxels < 2^31, max_points in [0, 2^31).
 struct VoxelizePlan {
   VoxelGrid grid{};
-  Dims grid_zyx{};  ///< cells per axis
+  Dims grid_zyx{};      ///< cells per axis
+  Dims sparse_shape{};  ///< of the tensor that the rows are for; holds the grid
   std::int32_t columns = 4;
   std::int64_t max_points = 0;  ///< largest cloud
   std::int32_t batch_size = 1;  ///< largest number of clouds

@@ -201,7 +201,9 @@ Voxelizer::Voxelizer(Context& context, const VoxelGrid& grid, std::int32_t colum
                      std::int32_t batch_size, const Dims& sparse_shape)
     : impl_(std::make_unique<Impl>()) {
   impl_->plan = make_plan(grid, columns, max_points, batch_size);
-  if (sparse_shape.ndim != 0) check_holds(sparse_shape, impl_->plan.grid_zyx);
+  VoxelizePlan& plan = impl_->plan;
+  plan.sparse_shape = sparse_shape.ndim == 0 ? plan.grid_zyx : sparse_shape;
+  check_holds(plan.sparse_shape, plan.grid_zyx);
   impl_->device = context.device();
   impl_->backend = make_backend(context, impl_->plan);
 }
@@ -224,6 +226,26 @@ Status Voxelizer::run(Context& context, std::span<const PointsView> clouds, std:
   }
   const CurrentDevice current(context);
   return impl_->backend->run(context, clouds, out, workspace);
+}
+
+SparseTensorView Voxelizer::view(const std::int32_t* indices, const float* features, std::int64_t stride,
+                                 const std::int32_t* num_voxels) const noexcept {
+  const VoxelizePlan& plan = impl_->plan;
+  SparseTensorView out;
+  out.indices = indices;
+  out.spatial_shape = plan.sparse_shape;
+  out.batch_size = plan.batch_size;
+  out.capacity = plan.batch_size * plan.grid.max_voxels;
+  if (num_voxels == nullptr) {
+    out.num_voxels = -1;
+  } else if (impl_->device.kind == DeviceKind::kCuda) {
+    out.num_voxels = out.capacity;
+    out.device_num_voxels = num_voxels;
+  } else {
+    out.num_voxels = *num_voxels;
+  }
+  out.features = {features, DType::kFloat32, out.num_voxels, plan.columns, stride};
+  return out;
 }
 
 std::vector<VoxelizeCounts> voxelize(Context& context, std::span<const PointsView> clouds,

@@ -347,6 +347,47 @@ TEST(Voxelizer, RunRefusesWhatThePlanDoesNotCover) {
   EXPECT_THROW(Voxelizer(context, grid, 4, 2, 1, {9, 80, 80}), Error);
 }
 
+TEST(Voxelizer, ViewIsTheTensorOfTheLastRun) {
+  Context context({.threads = 1});
+  VoxelGrid grid = small_grid();
+  grid.max_voxels = 700;
+  const Dims cells = grid.grid_zyx();
+  const Dims shape{cells[0] + 1, cells[1], cells[2] + 2};
+  const auto points = make_points(3000, 4, 12);
+  const PointsView cloud{points.data(), DType::kFloat32, 3000, 4, 0};
+  const std::vector<PointsView> clouds{cloud, cloud};
+  const Voxelizer voxelizer(context, grid, 4, 3000, 2, shape);
+  std::vector<std::byte> memory(voxelizer.workspace_bytes());
+  std::vector<std::int32_t> indices(4 * 1400);
+  std::vector<float> features(6 * 1400);
+  std::int32_t num_voxels = 0;
+  for (const std::size_t n : {std::size_t{2}, std::size_t{1}, std::size_t{0}}) {
+    ASSERT_TRUE(voxelizer
+                    .run(context, std::span(clouds).first(n), indices.data(), features.data(), 6, &num_voxels,
+                         nullptr, {memory.data(), memory.size()})
+                    .ok());
+    const SparseTensorView view = voxelizer.view(indices.data(), features.data(), 6, &num_voxels);
+    EXPECT_EQ(view.indices, indices.data());
+    EXPECT_EQ(view.features.data, features.data());
+    EXPECT_EQ(view.features.dtype, DType::kFloat32);
+    EXPECT_EQ(view.features.channels, 4);
+    EXPECT_EQ(view.features.stride, 6);
+    EXPECT_EQ(view.features.rows, num_voxels);
+    EXPECT_EQ(view.num_voxels, num_voxels);
+    EXPECT_EQ(view.device_num_voxels, nullptr);
+    EXPECT_EQ(view.capacity, 1400);
+    EXPECT_EQ(view.batch_size, 2);
+    EXPECT_EQ(view.spatial_shape, shape);
+    EXPECT_EQ(num_voxels > 0, n > 0);
+    EXPECT_NO_THROW(validate(context, view));
+  }
+  const SparseTensorView uncounted = voxelizer.view(indices.data(), features.data(), 6, nullptr);
+  EXPECT_EQ(uncounted.num_voxels, -1);
+  EXPECT_THROW(validate_shape(uncounted), Error);
+  const Voxelizer plain(context, grid, 4, 3000);
+  EXPECT_EQ(plain.view(indices.data(), features.data(), 4, &num_voxels).spatial_shape, cells);
+}
+
 // A workspace is lent: whatever it holds must not matter, and the grid must not decide its size.
 TEST(Voxelizer, WorkspaceContentsAndGridSizeDoNotMatter) {
   Context context({.threads = 1});

@@ -215,12 +215,8 @@ TEST_F(GraphCuda, PointsToOutputsAreOneGraph) {
   }
   const PointsView cloud{points.data(), DType::kFloat32, 3000, 4, 4};
   SparseTensor voxels(cpu_, shape, 1, 2000, 4, DType::kFloat32);
-  Frame frame;
-  frame.num_voxels = voxelize(cpu_, {&cloud, 1}, grid, voxels).front().voxels;
-  ASSERT_GT(frame.num_voxels, 500);
-  frame.indices.assign(voxels.indices(), voxels.indices() + 4 * frame.num_voxels);
-  const auto* features = static_cast<const float*>(voxels.features());
-  frame.features.assign(features, features + 4 * frame.num_voxels);
+  ASSERT_GT(voxelize(cpu_, {&cloud, 1}, grid, voxels).front().voxels, 500);
+  const Frame frame = Frame::from_view(cpu_, voxels.view());
   const ScaleTable scales = calibrate_min_max(cpu_, network, {&frame, 1});
   EngineRunner reference(cpu_, EngineRunner::build(cpu_, network, scales));
   const RunResult want = reference.run(frame);
@@ -230,6 +226,9 @@ TEST_F(GraphCuda, PointsToOutputsAreOneGraph) {
   const Buffer device_points = upload(*device_, points);
   const PointsView device_cloud{device_points.data(), DType::kFloat32, 3000, 4, 4};
   const Voxelizer voxelizer(*device_, grid, 4, 3000, 1, shape);
+  const SparseTensorView found = voxelizer.view(mine.indices.as<std::int32_t>(), mine.features.as<float>(), 4,
+                                                mine.count.as<std::int32_t>());
+  mine.view = found;
   const Buffer scratch(*device_, voxelizer.workspace_bytes());
   const Graph graph = Graph::capture(*device_, [&] {
     const Status status = voxelizer.run(*device_, {&device_cloud, 1}, mine.indices.as<std::int32_t>(),
@@ -243,6 +242,13 @@ TEST_F(GraphCuda, PointsToOutputsAreOneGraph) {
   std::int32_t rows = 0;
   mine.count.download(*device_, &rows, 4);
   EXPECT_EQ(rows, frame.num_voxels);
+  const Frame copy = Frame::from_view(*device_, found);
+  EXPECT_EQ(copy.num_voxels, frame.num_voxels);
+  EXPECT_EQ(copy.indices, frame.indices);
+  EXPECT_EQ(copy.features, frame.features);
+  rows = found.capacity + 1;
+  mine.count.upload(*device_, &rows, 4);
+  EXPECT_THROW((void)Frame::from_view(*device_, found), Error);
   EXPECT_TRUE(mine.output(0) == want.outputs[0].features);
 }
 

@@ -1,5 +1,6 @@
 // Proves that calibration takes the largest magnitude over real rows of all frames, without an allocation for
-// each, that capacities are recorded per level, and that the comparison of precisions measures what it says.
+// each, that capacities are recorded per level, that a frame holds the real rows of a tensor, and that the
+// comparison of precisions measures what it says.
 #include <gtest/gtest.h>
 
 #include <algorithm>
@@ -39,6 +40,69 @@ Frame frame_of(std::vector<std::int32_t> indices, std::vector<float> features) {
 std::vector<Frame> two_frames() {
   return {frame_of({0, 1, 1, 0, 1, 2, 0, 5, 5}, {1.0F, -2.0F, 0.5F, 0.25F, 0.0F, 1.0F}),
           frame_of({0, 0, 0, 0, 7, 7}, {-3.0F, 1.0F, 2.0F, 2.0F})};
+}
+
+TEST(Frame, FromViewCopiesTheRealRows) {
+  Context context({.threads = 1});
+  const std::vector<std::int32_t> indices{0, 1, 2, 0, 3, 4, 9, 9, 9};
+  const std::vector<float> wide{1.0F, -2.5F, 77.0F, 3.0F, 0.25F};  // nothing behind the last row's channels
+  SparseTensorView view{.indices = indices.data(),
+                        .features = {wide.data(), DType::kFloat32, 2, 2, 3},
+                        .spatial_shape = {8, 8},
+                        .capacity = 3,
+                        .num_voxels = 2};
+  const std::vector<float> want{1.0F, -2.5F, 3.0F, 0.25F};
+  Frame frame = Frame::from_view(context, view);
+  EXPECT_EQ(frame.num_voxels, 2);
+  EXPECT_EQ(frame.indices, (std::vector<std::int32_t>{0, 1, 2, 0, 3, 4}));
+  EXPECT_EQ(frame.features, want);
+  std::vector<Half> half;
+  for (const float x : wide) half.push_back(to_half(x));
+  view.features = {half.data(), DType::kFloat16, 2, 2, 3};
+  EXPECT_EQ(Frame::from_view(context, view).features, want);
+  const std::vector<std::int8_t> stored{4, -10, 99, 12, 1};
+  view.features = {stored.data(), DType::kInt8, 2, 2, 3, 0.25F};
+  EXPECT_EQ(Frame::from_view(context, view).features, want);
+  view.num_voxels = 0;
+  view.features.data = view.indices = nullptr;
+  frame = Frame::from_view(context, view);
+  EXPECT_TRUE(frame.num_voxels == 0 && frame.indices.empty() && frame.features.empty());
+}
+
+TEST(Frame, FromViewRefusesWhatIsNoTensor) {
+  Context context({.threads = 1});
+  const std::vector<std::int32_t> indices{0, 1, 2};
+  const std::vector<float> features{1.0F, 2.0F};
+  const SparseTensorView good{.indices = indices.data(),
+                              .features = {features.data(), DType::kFloat32, 1, 2, 2},
+                              .spatial_shape = {8, 8},
+                              .capacity = 1,
+                              .num_voxels = 1};
+  const auto refused = [&](auto change) {
+    SparseTensorView v = good;
+    change(v);
+    try {
+      (void)Frame::from_view(context, v);
+    } catch (const Error& error) {
+      return error.code();
+    }
+    return ErrorCode::kOk;
+  };
+  EXPECT_EQ(refused([](auto&) {}), ErrorCode::kOk);
+  EXPECT_EQ(refused([](auto& v) { v.features.dtype = DType::kInt32; }), ErrorCode::kDType);
+  EXPECT_EQ(refused([](auto& v) { v.features.dtype = static_cast<DType>(9); }), ErrorCode::kDType);
+  EXPECT_EQ(refused([](auto& v) { v.features.stride = 1; }), ErrorCode::kShape);
+  EXPECT_EQ(refused([](auto& v) { v.spatial_shape = {}; }), ErrorCode::kShape);
+  EXPECT_EQ(refused([](auto& v) { v.num_voxels = 2; }), ErrorCode::kInvalidArgument);
+  EXPECT_EQ(refused([](auto& v) { v.num_voxels = -1; }), ErrorCode::kInvalidArgument);
+  EXPECT_EQ(refused([](auto& v) { v.indices = nullptr; }), ErrorCode::kInvalidArgument);
+  EXPECT_EQ(refused([](auto& v) { v.features.data = nullptr; }), ErrorCode::kInvalidArgument);
+  EXPECT_EQ(refused([&](auto& v) { v.device_num_voxels = indices.data(); }), ErrorCode::kInvalidArgument);
+  EXPECT_EQ(refused([](auto& v) {
+              v.features.dtype = DType::kInt8;
+              v.features.scale = std::nanf("");
+            }),
+            ErrorCode::kInvalidArgument);
 }
 
 TEST(Calibrate, LargestMagnitudeOfAllFrames) {

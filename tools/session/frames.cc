@@ -118,11 +118,7 @@ void voxelize_frame(Context& context, const WorkOptions& options, InputFrame& fr
   const PointsView cloud = frame.points();
   frame.counts = voxelize(context, {&cloud, 1}, grid, out).front();
   frame.channels = columns;
-  const auto n = static_cast<std::size_t>(frame.counts.voxels);
-  frame.frame.num_voxels = frame.counts.voxels;
-  frame.frame.indices.assign(out.indices(), out.indices() + 4 * n);
-  const auto* features = static_cast<const float*>(out.features());
-  frame.frame.features.assign(features, features + n * static_cast<std::size_t>(columns));
+  frame.frame = Frame::from_view(context, out.view());
 }
 
 InputFrame load_frame(Context& context, const WorkOptions& options) {

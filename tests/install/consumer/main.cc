@@ -27,10 +27,7 @@ int main() {
   Network network =
       make_centerpoint_backbone({.capacity = grid.max_voxels});  // or your own: conv(), add(), relu() ...
   const SparseTensorView view = voxels.view();
-  const auto* features = static_cast<const float*>(view.features.data);
-  const Frame frame{{view.indices, view.indices + 4 * view.num_voxels},
-                    {features, features + 5 * view.num_voxels},
-                    view.num_voxels};
+  const Frame frame = Frame::from_view(context, view);
   network.set_capacities(record_capacities(context, network, {&frame, 1}));
   const ScaleTable scales = calibrate_min_max(context, network, {&frame, 1});
   const Engine engine = Engine::build(context, network, scales);  // int8

@@ -20,8 +20,7 @@ struct BackboneOptions {
   DenseLayout layout = DenseLayout::kNCHW;
   bool dense_output = true;  ///< false: the sparse output of the last layer
 };
-// Every level's capacity starts as min(2 * capacity, cells): a strided layer may grow the set (factors up to
-// 1.6 are seen on real scans). record_capacities() gives tighter ones.
+// The input has `capacity` rows, every other level Network's default: 2 * capacity, within its cells.
 /// SECOND's VoxelBackBone8x: 12 convolutions, 8 kernel maps.
 VOXGEMM_API Network make_second_backbone(const BackboneOptions& options);
 /// CenterPoint's VoxelResBackBone8x: 21 convolutions, 8 kernel maps, 8 residual adds.

@@ -56,6 +56,16 @@ struct CapacityTable {
 };
 
 /// Directed acyclic graph of layers. Building it checks every shape and throws Error naming the layer.
+///
+/// Capacities, the rows that an engine keeps for each set of sites, never exceed its cells (batch included).
+/// The input's is given; the output sites of a layer for which none was set have
+///   strided convolution, pool   min(2 * base, reach * in, cells)
+///   transposed convolution      min(kv * in, cells)
+/// with in = rows of the layer's input sites; base = rows of the nearest level on the way to them that was
+/// set (the input is) or made by a transposed convolution; reach = product over the axes of
+/// ceil(kernel / (stride / gcd(dilation, stride))), the most sites that one input feeds. A strided layer may
+/// grow the set: factors up to 1.6 are seen on real scans, so 2 fits them all. A frame that needs more rows
+/// is kCapacity at that layer; record_capacities() gives tighter capacities.
 class VOXGEMM_API Network {
  public:
   Network();
@@ -64,7 +74,7 @@ class VOXGEMM_API Network {
   Network& operator=(Network&&) noexcept;
   Network(const Network&);
 
-  /// The sparse input; one per network. `capacity` = recorded maximum of voxels.
+  /// The sparse input; one per network. `capacity` = recorded maximum of voxels (at most the cells are kept).
   Value input(const std::string& name, const Dims& spatial_shape, std::int32_t batch_size,
               std::int32_t channels, std::int32_t capacity);
   /// Submanifold, regular or transposed by geometry.kind. Of kernel and stride 1 without padding, whatever

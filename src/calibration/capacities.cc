@@ -58,8 +58,7 @@ CapacityTable record_capacities(Context& context, const Network& network, std::s
     const SiteSet& sites = net.site_set(id);
     const double wanted =
         std::ceil(static_cast<double>(most[static_cast<std::size_t>(id)]) * static_cast<double>(headroom));
-    const double cells = static_cast<double>(sites.shape.product()) * sites.batch_size;
-    return static_cast<std::int32_t>(std::min({wanted, cells, 2147483647.0}));
+    return static_cast<std::int32_t>(std::min({wanted, static_cast<double>(cells(sites)), 2147483647.0}));
   };
   CapacityTable table;
   table.rows[net.nodes.front().name] = capacity_of(0);

@@ -69,7 +69,12 @@ std::string precision_name(DType dtype) {
 
 Lowering::Lowering(Context& context, const Network::Impl& net, const ScaleTable& scales,
                    const EngineOptions& options, Engine::Impl& engine)
-    : context_(context), net_(net), options_(options), engine_(engine), fused_(fuse(net)) {
+    : context_(context),
+      net_(net),
+      options_(options),
+      engine_(engine),
+      fused_(fuse(net)),
+      capacities_(row_capacities(net)) {
   if (options.precision == Precision::kInt8) scales_ = scales_of_values(context, net, fused_, scales);
   values_.resize(net.nodes.size());
   converted_.assign(net.nodes.size(), -1);
@@ -110,8 +115,8 @@ void Lowering::add_maps() {
   const SiteSet& input = net_.site_set(0);
   engine_.input_rows = choose_input_rows();
   level_of_sites_[0] =
-      engine_.pairs.add_input(input.shape, input.batch_size, input.capacity, engine_.input_rows);
-  engine_.levels.push_back({input.shape, input.batch_size, input.capacity});
+      engine_.pairs.add_input(input.shape, input.batch_size, capacity(0), engine_.input_rows);
+  engine_.levels.push_back({input.shape, input.batch_size, capacity(0)});
   for (std::size_t i = 0; i < net_.maps.size(); ++i) {
     if (widest[i] == 0) continue;
     const MapNode& map = net_.maps[i];
@@ -120,17 +125,13 @@ void Lowering::add_maps() {
     options.order = options_.order;
     options.tile_rows = preferred_tile_rows(widest[i]);
     if (map.out_sites != map.in_sites) {
-      const SiteSet& sites = net_.site_set(map.out_sites);
-      check_layer(sites.capacity > 0, ErrorCode::kInvalidArgument, map.first_layer,
-                  "no capacity for its output sites; record_capacities() over some frames "
-                  "gives one for Network::set_capacities()");
-      options.out_capacity = sites.capacity;
+      options.out_capacity = capacity(map.out_sites);
     }
     pair_map_[i] = engine_.pairs.add_map(level_of(map.in_sites), map.geometry, options, map.first_layer);
     if (map.out_sites == map.in_sites) continue;
     const SiteSet& sites = net_.site_set(map.out_sites);
     level_of_sites_[static_cast<std::size_t>(map.out_sites)] = engine_.pairs.level_of_output(pair_map_[i]);
-    engine_.levels.push_back({sites.shape, sites.batch_size, sites.capacity});
+    engine_.levels.push_back({sites.shape, sites.batch_size, capacity(map.out_sites)});
   }
   engine_.step_of_map.assign(static_cast<std::size_t>(engine_.pairs.num_maps()), 0);
 }
@@ -185,7 +186,7 @@ void Lowering::make_plan(const FusedNode& fused) {
   desc.out_dtype = out_dtype;
   desc.has_residual = fused.residual >= 0;
   desc.input_non_negative = from.non_negative;
-  desc.max_rows = std::max(net_.site_set(node(in).sites).capacity, net_.site_set(main.sites).capacity);
+  desc.max_rows = std::max(capacity(node(in).sites), capacity(main.sites));
   if (from.dtype != DType::kInt8) {
     EpilogueParams epilogue;
     epilogue.bias = main.layer.bias;

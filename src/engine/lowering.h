@@ -41,6 +41,9 @@ class Lowering {
   [[nodiscard]] std::int32_t level_of(std::int32_t sites) const {
     return level_of_sites_[static_cast<std::size_t>(sites)];
   }
+  [[nodiscard]] std::int32_t capacity(std::int32_t sites) const {
+    return capacities_[static_cast<std::size_t>(sites)];
+  }
   [[nodiscard]] InputRows choose_input_rows() const;
   [[nodiscard]] std::int32_t map_of(const FusedNode& fused) const;
   [[nodiscard]] bool emits_output_dtype(std::int32_t id);
@@ -66,8 +69,9 @@ class Lowering {
   const EngineOptions& options_;
   Engine::Impl& engine_;
   std::vector<FusedNode> fused_;
-  std::vector<float> scales_;       // per node; empty unless int8
-  std::vector<ValueFacts> values_;  // per node
+  std::vector<std::int32_t> capacities_;  // rows per site set
+  std::vector<float> scales_;             // per node; empty unless int8
+  std::vector<ValueFacts> values_;        // per node
   std::vector<std::int32_t> level_of_sites_;
   std::vector<std::int32_t> pair_map_;   // network map -> pair network map
   std::vector<std::int32_t> plan_of_;    // per fused node

@@ -3,12 +3,11 @@
 
 #include <fmt/format.h>
 
-#include <algorithm>
 #include <cmath>
-#include <limits>
+#include <utility>
 
 #include "core/check.h"
-#include "graph/nodes.h"
+#include "voxgemm/network.h"
 
 namespace voxgemm {
 namespace {
@@ -65,11 +64,6 @@ class Builder {
   void strided(const std::string& name, const std::string& key, std::int32_t c_out, const Dims& kernel,
                const Dims& stride, const Dims& padding) {
     value_ = conv(value_, name, key, c_out, {ConvKind::kRegular, kernel, stride, padding}, Activation::kReLU);
-    const SiteSet& sites = net_.impl().site_set(net_.impl().node(value_.id).sites);
-    const std::int64_t cells = sites.shape.product() * sites.batch_size;
-    const std::int64_t most = std::numeric_limits<std::int32_t>::max();
-    net_.set_capacity(
-        name, static_cast<std::int32_t>(std::min({cells, std::int64_t{2} * options_.capacity, most})));
   }
 
   /// Two submanifold convolutions around an identity skip.

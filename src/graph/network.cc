@@ -15,8 +15,6 @@
 namespace voxgemm {
 namespace {
 
-/// Rows never exceed the cells of a level; check_extents() has seen to it that the product fits.
-std::int64_t cells(const SiteSet& sites) { return sites.shape.product() * sites.batch_size; }
 
 /// Runs `make` and puts the layer's name before what it complains about.
 template <typename Make>
@@ -202,10 +200,6 @@ std::size_t sites_to_limit(const Network::Impl& net, const std::string& layer, s
   throw Error(ErrorCode::kNotFound, fmt::format("layer '{}': no such layer to set a capacity for", layer));
 }
 
-void limit_rows(SiteSet& sites, std::int32_t rows) noexcept {
-  sites.capacity = static_cast<std::int32_t>(std::min<std::int64_t>(rows, cells(sites)));
-}
-
 }  // namespace
 
 std::string kind_name(NodeKind kind, const ConvGeometry& geometry) {
@@ -256,6 +250,7 @@ Value Network::input(const std::string& name, const Dims& spatial_shape, std::in
   added.node.channels = channels;
   added.node.sites = 0;
   added.sites = SiteSet{spatial_shape, batch_size, -1, capacity};
+  added.sites->capacity = clamp_rows(*added.sites, capacity);
   return {commit(*impl_, std::move(added))};
 }
 
@@ -371,7 +366,8 @@ void Network::output(Value value, const std::string& name) {
 }
 
 void Network::set_capacity(const std::string& layer, std::int32_t rows) {
-  limit_rows(impl_->sites[sites_to_limit(*impl_, layer, rows)], rows);
+  SiteSet& sites = impl_->sites[sites_to_limit(*impl_, layer, rows)];
+  sites.capacity = clamp_rows(sites, rows);
 }
 
 void Network::set_capacities(const CapacityTable& table) {
@@ -379,19 +375,20 @@ void Network::set_capacities(const CapacityTable& table) {
   std::vector<std::pair<std::size_t, std::int32_t>> found;
   found.reserve(table.rows.size());
   for (const auto& [layer, rows] : table.rows) found.emplace_back(sites_to_limit(*impl_, layer, rows), rows);
-  for (const auto& [sites, rows] : found) limit_rows(impl_->sites[sites], rows);
+  for (const auto& [id, rows] : found) impl_->sites[id].capacity = clamp_rows(impl_->sites[id], rows);
 }
 
 std::string Network::describe() const {
   std::string text;
+  const std::vector<std::int32_t> rows = row_capacities(*impl_);
   for (const Node& node : impl_->nodes) {
     const ConvGeometry geometry = node.map >= 0 ? impl_->map(node.map).geometry : ConvGeometry{};
     text +=
         fmt::format("{:<28} {:<15} {:>4} channels", node.name, kind_name(node.kind, geometry), node.channels);
     if (node.sites >= 0) {
       const SiteSet& sites = impl_->site_set(node.sites);
-      text += fmt::format("  {}  capacity {}", to_string(sites.shape),
-                          sites.capacity > 0 ? std::to_string(sites.capacity) : "not recorded");
+      text += fmt::format("  {}  capacity {}{}", to_string(sites.shape),
+                          rows[static_cast<std::size_t>(node.sites)], sites.capacity > 0 ? "" : " (default)");
     }
     if (node.map >= 0) text += fmt::format("  map '{}'", impl_->map(node.map).first_layer);
     for (std::size_t i = 0; i < node.inputs.size(); ++i) {

@@ -45,7 +45,7 @@ struct SiteSet {
   Dims shape{};
   std::int32_t batch_size = 1;
   std::int32_t made_by = -1;  ///< map, or -1 for the input
-  std::int32_t capacity = 0;  ///< 0 = not recorded yet
+  std::int32_t capacity = 0;  ///< 0 = not set: see row_capacities()
 };
 
 /// A kernel map that one or more nodes share.
@@ -78,6 +78,13 @@ struct Network::Impl {
   [[nodiscard]] const SiteSet& site_set(std::int32_t id) const { return sites[static_cast<std::size_t>(id)]; }
   [[nodiscard]] const MapNode& map(std::int32_t id) const { return maps[static_cast<std::size_t>(id)]; }
 };
+
+/// Batch included; check_extents() has seen to it that the product fits.
+std::int64_t cells(const SiteSet& sites);
+/// Rows never exceed the cells of a level.
+std::int32_t clamp_rows(const SiteSet& sites, std::int64_t rows);
+/// Rows of every site set: the capacity that was set, or by the rule of Network's docstring.
+std::vector<std::int32_t> row_capacities(const Network::Impl& network);
 
 /// One step of arithmetic after fusion: a node, or a chain conv [+ add] [+ relu].
 struct FusedNode {

@@ -240,7 +240,7 @@ TEST(Engine, Int8InputEqualsQuantisedFloatInput) {
   EXPECT_EQ(runner.run_view(view).status.code, ErrorCode::kInvalidArgument);
 }
 
-TEST(Engine, MissingScaleOrCapacityIsAnErrorThatNamesTheLayer) {
+TEST(Engine, MissingScaleIsAnErrorThatNamesTheLayer) {
   Context context = one_thread();
   TestNetwork t = residual_unet();
   const Frame frame = frame_for(t, 50, 13);
@@ -252,19 +252,29 @@ TEST(Engine, MissingScaleOrCapacityIsAnErrorThatNamesTheLayer) {
   } catch (const Error& error) {
     EXPECT_NE(std::string(error.what()).find("low.conv1"), std::string::npos) << error.what();
   }
+}
+
+TEST(Engine, CapacitiesThatWereNotSetHoldAFrameAndReportMore) {
+  Context context = one_thread();
+  const Dims shape{40, 40};
   Network net;
-  const Value in = net.input("in", {8, 8}, 1, 2, 50);
-  const ConvGeometry down{ConvKind::kRegular, Dims::filled(2, 3), Dims::filled(2, 2)};
+  const Value in = net.input("in", shape, 1, 2, 60);
+  const ConvGeometry down{ConvKind::kRegular, Dims::filled(2, 3), Dims::filled(2, 2), Dims::filled(2, 1)};
   net.output(net.conv(in, random_conv("shrink", down, 2, 2, 1)), "out");
-  EngineOptions options;
-  options.precision = Precision::kFloat32;
-  try {
-    Engine::build(context, net, {}, options);
-    ADD_FAILURE();
-  } catch (const Error& error) {
-    EXPECT_NE(std::string(error.what()).find("shrink"), std::string::npos) << error.what();
-    EXPECT_NE(std::string(error.what()).find("record_capacities"), std::string::npos) << error.what();
+  EngineRunner runner(context, EngineRunner::build(context, net, {}, {.precision = Precision::kFloat32}));
+  EXPECT_EQ(runner.engine().outputs()[0].capacity, 120);
+  const RunResult fits = runner.run(random_frame(shape, 1, 2, 60, 3));
+  EXPECT_TRUE(fits.status.ok()) << to_string(fits.status);
+  Frame apart;  // odd cells feed four outputs each
+  for (std::int32_t i = 0; i < 60; ++i) {
+    apart.indices.insert(apart.indices.end(), {0, 4 * (i / 10) + 1, 4 * (i % 10) + 1});
+    apart.features.insert(apart.features.end(), {1.0F, 2.0F});
   }
+  apart.num_voxels = 60;
+  const Status status = runner.run(apart).status;
+  EXPECT_EQ(status.code, ErrorCode::kCapacity);
+  EXPECT_EQ(to_string(status, runner.engine().steps()),
+            "layer 'shrink': capacity exceeded: value 240, limit 120");
 }
 
 }  // namespace

@@ -225,12 +225,65 @@ TEST(Network, CapacitiesBelongToLayersThatMakeSites) {
                   {"down", "0"});
 }
 
-TEST(Network, DescriptionSaysWhichCapacitiesAreMissing) {
+TEST(Network, DescriptionSaysWhichCapacitiesAreDefaults) {
   Net n;
   n.net.conv(n.in, layer("down", kDown, 4, 4));
-  expect_mentions(n.net.describe(), {"capacity 100", "capacity not recorded"});
+  expect_mentions(n.net.describe(), {"capacity 100\n", "capacity 200 (default)"});
   n.net.set_capacity("down", 77);
-  EXPECT_EQ(n.net.describe().find("not recorded"), std::string::npos);
+  EXPECT_EQ(n.net.describe().find("default"), std::string::npos);
+}
+
+TEST(Network, CapacitiesThatWereNotSetFollowTheRule) {
+  const auto strided = [](std::int32_t kernel, std::int32_t stride, std::int32_t dilation = 1) {
+    return ConvGeometry{ConvKind::kRegular, Dims::filled(3, kernel), Dims::filled(3, stride),
+                        Dims::filled(3, 1), Dims::filled(3, dilation)};
+  };
+  const ConvGeometry half{ConvKind::kRegular, Dims::filled(3, 2), Dims::filled(3, 2)};
+  const ConvGeometry grow{ConvKind::kTransposed, Dims::filled(3, 2), Dims::filled(3, 2)};
+  Network net;
+  const Value in = net.input("in", {64, 64, 64}, 2, 1, 1000);
+  const auto sites_of = [&](Value v) { return static_cast<std::size_t>(net.impl().node(v.id).sites); };
+  const auto rows = [&](Value v) { return row_capacities(net.impl())[sites_of(v)]; };
+  const Value down = net.conv(in, layer("down", strided(3, 2), 1, 1));
+  const Value down2 = net.conv(down, layer("down2", strided(3, 2), 1, 1));
+  const Value pool = net.pool(in, half, {}, "pool");
+  const Value even = net.pool(in, {ConvKind::kRegular, {3, 1, 1}, {2, 1, 1}, {1, 0, 0}}, {}, "even");
+  const Value far = net.pool(in, strided(3, 6, 4), {}, "far");  // reach ceil(3 / (6 / 2)) = 1 on each axis
+  const Value flat = net.conv(down2, layer("flat", strided(3, 16), 1, 1));
+  const Value up = net.conv(down, layer("up", grow, 1, 1));
+  const Value up_down = net.conv(up, layer("up_down", strided(3, 2), 1, 1));
+  const Value last = net.conv(up_down, layer("last", strided(3, 2), 1, 1));
+  EXPECT_EQ(rows(in), 1000);
+  EXPECT_EQ(rows(down), 2000) << "8 outputs an input are possible, 2 are expected";
+  EXPECT_EQ(rows(down2), 2000) << "the growth counts from the input, not from level to level";
+  EXPECT_EQ(rows(pool), 1000) << "no input feeds two windows";
+  EXPECT_EQ(rows(even), 2000);
+  EXPECT_EQ(rows(far), 1000);
+  EXPECT_EQ(rows(flat), 2) << "the cells: one a batch entry";
+  EXPECT_EQ(rows(up), 16000) << "every input makes 8";
+  EXPECT_EQ(rows(up_down), 32000) << "2 * 16000";
+  EXPECT_EQ(rows(last), 2 * 16 * 16 * 16) << "the cells";
+  net.set_capacity("down", 1200);
+  EXPECT_EQ(rows(down2), 2400) << "counts from what was set";
+  EXPECT_EQ(rows(up), 9600);
+  EXPECT_EQ(rows(even), 2000);
+  net.set_capacity("in", 300);
+  EXPECT_EQ(rows(even), 600);
+  EXPECT_EQ(rows(down), 1200);
+  net.set_capacity("in", std::numeric_limits<std::int32_t>::max());
+  EXPECT_EQ(rows(in), 2 * 64 * 64 * 64);
+  Network small;
+  small.input("in", {4, 5, 6}, 2, 1, 100000);
+  EXPECT_EQ(row_capacities(small.impl())[0], 240);
+}
+
+TEST(Network, TwiceTheLargestCapacityIsStillARowCount) {
+  constexpr std::int32_t kMost = std::numeric_limits<std::int32_t>::max();
+  Network net;
+  const Value in = net.input("in", {1 << 15, 1 << 15, 1 << 15}, 1, 1, kMost);
+  net.conv(in, layer("up", {ConvKind::kTransposed, Dims::filled(3, 2), Dims::filled(3, 2)}, 1, 1));
+  net.conv(in, layer("down", {ConvKind::kRegular, Dims::filled(3, 3), Dims::filled(3, 2)}, 1, 1));
+  EXPECT_EQ(row_capacities(net.impl()), (std::vector<std::int32_t>{kMost, kMost, kMost}));
 }
 
 TEST(Network, CopiesAreIndependent) {

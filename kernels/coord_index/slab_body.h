@@ -127,12 +127,13 @@ inline bool row_key(const CoordIndexRef& index, const std::int32_t* indices, std
   const KeyGrid& grid = index.grid;
   const std::int32_t* row = indices + i * (1 + grid.ndim);
   if (grid.ndim != 3) return key_of_row(grid, row, key);
-  const auto below = [](std::int32_t v, std::int32_t limit) {  // the common case without loops over axes
-    return static_cast<std::uint32_t>(v) < static_cast<std::uint32_t>(limit);
+  // The common case without loops over axes, and without a branch an axis.
+  const auto below = [](std::int32_t v, std::int32_t limit) {
+    return static_cast<std::int32_t>(static_cast<std::uint32_t>(v) < static_cast<std::uint32_t>(limit));
   };
   key = grid.origin + row[0] * grid.batch_pitch + row[1] * grid.pitch[1] + row[2] * grid.pitch[2] + row[3];
-  return below(row[0], grid.batch) & below(row[1], grid.extent[1]) & below(row[2], grid.extent[2]) &
-         below(row[3], grid.extent[3]);
+  return (below(row[0], grid.batch) & below(row[1], grid.extent[1]) & below(row[2], grid.extent[2]) &
+          below(row[3], grid.extent[3])) != 0;
 }
 
 inline RowsFound slabs_count_rows(const CoordIndexRef& index, const std::int32_t* indices, RowRange rows,

@@ -1,7 +1,8 @@
 // What voxelisation and the memory-bound operators cost on this machine, each beside a memcpy of the same
 // bytes.
 //
-//   voxelize/t<threads>/<dtype>      270,000 points of a synthetic sweep, 0.075 m grid of [40, 1440, 1440]
+//   voxelize/<row>/<form>/t<threads>  270,000 points of a synthetic sweep, 0.075 m grid of [40, 1440, 1440];
+//                                    form = float32, float16 or records of 22 bytes
 //   quantize|dequantize|requantize|add|relu/<row>/<rows>x<channels>
 //   scatter_dense/<row>/<layout>     CenterPoint's last level: 8000 rows x 128 channels of [2, 180, 180]
 //   pool/<row>/max
@@ -75,7 +76,20 @@ void bench_memcpy(benchmark::State& state, std::size_t bytes) {
   set_bytes(state, 2 * bytes);
 }
 
-void bench_voxelize(benchmark::State& state, DType dtype, std::int32_t threads,
+/// What sensors publish: x, y, z, intensity and time float32 in records of 22 bytes, a uint16 ring between.
+std::vector<std::byte> records_of(const std::vector<float>& points) {
+  constexpr std::size_t kStep = 22;
+  std::vector<std::byte> records(kPoints * kStep);
+  for (std::size_t i = 0; i < kPoints; ++i) {
+    std::memcpy(records.data() + i * kStep, points.data() + i * kColumns, 16);
+    std::memcpy(records.data() + i * kStep + 18, points.data() + i * kColumns + 4, 4);
+  }
+  return records;
+}
+
+enum class PointForm { kFloat32, kFloat16, kRecords };
+
+void bench_voxelize(benchmark::State& state, PointForm form, std::int32_t threads,
                     const std::string& cells_row) {
   const VoxelGrid grid{.min_xyz = {-54.0F, -54.0F, -5.0F},
                        .max_xyz = {54.0F, 54.0F, 3.0F},
@@ -85,8 +99,20 @@ void bench_voxelize(benchmark::State& state, DType dtype, std::int32_t threads,
   const std::vector<float> points = synthetic_cloud();
   std::vector<Half> halves(points.size());
   for (std::size_t i = 0; i < points.size(); ++i) halves[i] = to_half(points[i]);
-  const void* data = dtype == DType::kFloat32 ? static_cast<const void*>(points.data()) : halves.data();
-  const std::vector<PointsView> clouds{{data, dtype, kPoints, kColumns, 0}};
+  const std::vector<std::byte> records = records_of(points);
+  const std::vector<PointField> fields{{0}, {4}, {8}, {12}, {18}};
+  std::vector<PointsView> clouds(1);
+  switch (form) {
+    case PointForm::kFloat32:
+      clouds[0] = {points.data(), DType::kFloat32, kPoints, kColumns};
+      break;
+    case PointForm::kFloat16:
+      clouds[0] = {halves.data(), DType::kFloat16, kPoints, kColumns};
+      break;
+    case PointForm::kRecords:
+      clouds[0] = {records.data(), DType::kFloat32, kPoints, kColumns, 0, fields, 22};
+      break;
+  }
   Context context({.threads = threads, .kernels = {.force = cells_row}});
   const Voxelizer voxelizer(context, grid, kColumns, kPoints);
   const Buffer workspace(context, voxelizer.workspace_bytes());
@@ -207,14 +233,15 @@ void add_bench(const std::string& name, std::function<void(benchmark::State&)> f
 void register_all() {
   using S = benchmark::State;
   for (const std::string& row : rows_here(voxel_cells_kernels())) {
-    for (const DType dtype : {DType::kFloat32, DType::kFloat16}) {
-      add_bench("voxelize/" + row + "/" + std::string(to_string(dtype)) + "/t1",
-                [=](S& s) { bench_voxelize(s, dtype, 1, row); });
+    for (const auto& [name, form] : {std::pair{"float32", PointForm::kFloat32},
+                                     {"float16", PointForm::kFloat16},
+                                     {"records22", PointForm::kRecords}}) {
+      add_bench("voxelize/" + row + "/" + name + "/t1", [=](S& s) { bench_voxelize(s, form, 1, row); });
     }
   }
   for (const std::int32_t threads : {2, 3, 4, 8, 16}) {
     add_bench("voxelize/best/float32/t" + std::to_string(threads),
-              [=](S& s) { bench_voxelize(s, DType::kFloat32, threads, ""); });
+              [=](S& s) { bench_voxelize(s, PointForm::kFloat32, threads, ""); });
   }
   add_bench("memcpy/voxelize_points", [](S& s) { bench_memcpy(s, kPoints * kColumns * sizeof(float)); });
   for (const std::string& row : rows_here(quantize_kernels())) {

@@ -12,22 +12,76 @@ constexpr std::uint64_t kFree = ~std::uint64_t{0};
 constexpr int kAhead = 4;  // points of a voxel that are fetched together
 constexpr float kLargest = 3.40282347e38F;
 
+// How a kernel reads points: at(i) finds point i, column(point, c) is one value of it.
 template <typename T>
-__device__ const T* point_at(const CloudArgs& a, std::int64_t i) {
-  return static_cast<const T*>(a.points) + i * a.stride;
+struct Rows {
+  const T* data;
+  std::int64_t stride;
+
+  __device__ const T* at(std::int64_t i) const { return data + i * stride; }
+  __device__ static float column(const T* point, std::int32_t c) { return load_float(point[c]); }
+};
+
+// A value at any alignment.
+template <typename T>
+__device__ T load_value(const std::byte* at, bool aligned) {
+  if (aligned) return *reinterpret_cast<const T*>(at);
+  T value;
+  const auto* from = reinterpret_cast<const unsigned char*>(at);
+  auto* to = reinterpret_cast<unsigned char*>(&value);
+#pragma unroll
+  for (unsigned b = 0; b < sizeof(T); ++b) to[b] = from[b];
+  return value;
 }
 
-template <typename T>
-__device__ std::uint64_t cell_of(const CloudArgs& a, std::int64_t i) {
-  const T* point = point_at<T>(a, i);
+struct Records {
+  PointRecords records;
+
+  __device__ const std::byte* at(std::int64_t i) const { return records.data + i * records.step; }
+
+  template <typename T>
+  __device__ static float value(const PointRecords::Field& field, const std::byte* at) {
+    const T v = load_value<T>(at, field.aligned);
+    if (field.plain) return static_cast<float>(v);
+    return __double2float_rn(__dmul_rn(__dsub_rn(static_cast<double>(v), field.zero), field.scale));
+  }
+
+  __device__ float column(const std::byte* point, std::int32_t c) const {
+    const PointRecords::Field& field = records.fields[c];
+    const std::byte* at = point + field.offset;
+    switch (field.type) {
+      case PointType::kInt8:
+        return value<std::int8_t>(field, at);
+      case PointType::kUint8:
+        return value<std::uint8_t>(field, at);
+      case PointType::kInt16:
+        return value<std::int16_t>(field, at);
+      case PointType::kUint16:
+        return value<std::uint16_t>(field, at);
+      case PointType::kInt32:
+        return value<std::int32_t>(field, at);
+      case PointType::kUint32:
+        return value<std::uint32_t>(field, at);
+      case PointType::kFloat32:
+        return value<float>(field, at);
+      case PointType::kFloat64:
+        return value<double>(field, at);
+    }
+    return 0.0F;
+  }
+};
+
+template <typename Points>
+__device__ std::uint64_t cell_of(const CloudArgs& a, const Points& points, std::int64_t i) {
+  const auto* point = points.at(i);
   bool finite = true;
-  for (std::int32_t c = 0; c < a.columns; ++c) finite &= fabsf(load_float(point[c])) <= kLargest;
+  for (std::int32_t c = 0; c < a.columns; ++c) finite &= fabsf(points.column(point, c)) <= kLargest;
   if (!finite) return kCellNotFinite;
   std::uint64_t at[3];
 #pragma unroll
   for (int axis = 0; axis < 3; ++axis) {
     const float c =
-        floorf(__fdiv_rn(__fsub_rn(load_float(point[axis]), a.grid.min[axis]), a.grid.size[axis]));
+        floorf(__fdiv_rn(__fsub_rn(points.column(point, axis), a.grid.min[axis]), a.grid.size[axis]));
     if (!(c >= 0.0F && c < static_cast<float>(a.grid.cells[axis]))) return kCellOutside;
     at[axis] = static_cast<std::uint64_t>(c);
   }
@@ -51,13 +105,14 @@ __device__ void add_votes(bool vote, unsigned long long* counter) {
     atomicAdd(counter, static_cast<unsigned long long>(__popc(votes)));
 }
 
-template <typename T>
-__global__ void __launch_bounds__(kThreads) insert_kernel(const CloudArgs a) {
+template <typename Points>
+__global__ void __launch_bounds__(kThreads)
+    insert_kernel(const CloudArgs a, const __grid_constant__ Points points) {
   if (blockIdx.x == 0 && threadIdx.x == 0) a.counters->num_points = a.n;
   for (std::int32_t base = blockIdx.x * kThreads; base < a.n; base += gridDim.x * kThreads) {
     const std::int32_t i = base + static_cast<std::int32_t>(threadIdx.x);
     const bool valid = i < a.n;
-    const std::uint64_t cell = valid ? cell_of<T>(a, i) : 0;
+    const std::uint64_t cell = valid ? cell_of(a, points, i) : 0;
     add_votes(valid && cell == kCellNotFinite, &a.counters->not_finite);
     add_votes(valid && cell == kCellOutside, &a.counters->out_of_range);
     if (!valid) continue;
@@ -150,8 +205,9 @@ __device__ void write_counts(const CloudArgs& a) {
 }
 
 // Lanes along the columns, rows along y.
-template <typename T>
-__global__ void __launch_bounds__(kThreads) means_kernel(const CloudArgs a) {
+template <typename Points>
+__global__ void __launch_bounds__(kThreads)
+    means_kernel(const CloudArgs a, const __grid_constant__ Points points) {
   if (blockIdx.x == 0 && threadIdx.x == 0 && threadIdx.y == 0 && a.counts != nullptr) write_counts(a);
   const std::int32_t row_base = a.row_base[a.batch];
   for (std::int32_t row = blockIdx.x * blockDim.y + threadIdx.y; row < a.counters->rows;
@@ -173,7 +229,7 @@ __global__ void __launch_bounds__(kThreads) means_kernel(const CloudArgs a) {
         float x[kAhead];
 #pragma unroll
         for (int q = 0; q < kAhead; ++q) {  // loads side by side, sums in order
-          x[q] = load_float(point_at<T>(a, a.order[begin + min(p + q, kept - 1)])[c]);
+          x[q] = points.column(points.at(a.order[begin + min(p + q, kept - 1)]), c);
         }
 #pragma unroll
         for (int q = 0; q < kAhead; ++q) {
@@ -185,21 +241,26 @@ __global__ void __launch_bounds__(kThreads) means_kernel(const CloudArgs a) {
       float* padded = a.voxels + to * a.max_points * a.columns + c;
       for (std::int32_t p = 0; p < a.max_points; ++p) {
         padded[static_cast<std::int64_t>(p) * a.columns] =
-            p < kept ? load_float(point_at<T>(a, a.order[begin + p])[c]) : 0.0F;
+            p < kept ? points.column(points.at(a.order[begin + p]), c) : 0.0F;
       }
     }
   }
 }
 
+// Calls fn with what reads the points of the cloud.
+template <typename Fn>
+void with_points(const CloudArgs& a, const PointRecords* records, Fn fn) {
+  if (records != nullptr) return fn(Records{*records});
+  if (a.half) return fn(Rows<Half>{static_cast<const Half*>(a.points), a.stride});
+  return fn(Rows<float>{static_cast<const float*>(a.points), a.stride});
+}
+
 }  // namespace
 
-void sm80_voxel_insert(const CloudArgs& a, Exec exec) noexcept {
+void sm80_voxel_insert(const CloudArgs& a, const PointRecords* records, Exec exec) noexcept {
   const unsigned grid = grid_for(a.n, kThreads, exec, 8);
-  if (a.half) {
-    insert_kernel<Half><<<grid, kThreads, 0, stream_of(exec)>>>(a);
-  } else {
-    insert_kernel<float><<<grid, kThreads, 0, stream_of(exec)>>>(a);
-  }
+  with_points(a, records,
+              [&](auto points) { insert_kernel<<<grid, kThreads, 0, stream_of(exec)>>>(a, points); });
   note_launch(exec);
 }
 
@@ -214,18 +275,14 @@ void sm80_voxel_keys(const CloudArgs& a, Exec exec) noexcept {
   note_launch(exec);
 }
 
-void sm80_voxel_means(const CloudArgs& a, Exec exec) noexcept {
+void sm80_voxel_means(const CloudArgs& a, const PointRecords* records, Exec exec) noexcept {
   starts_kernel<<<grid_for(a.n, kThreads, exec, 8), kThreads, 0, stream_of(exec)>>>(a);
   unsigned lanes = 1;
   while (lanes < static_cast<unsigned>(a.columns) && lanes < 32) lanes *= 2;
   const dim3 block(lanes, kThreads / lanes);
   const unsigned grid =
       grid_for(a.n < a.max_voxels ? a.n : a.max_voxels, static_cast<std::int32_t>(block.y), exec, 8);
-  if (a.half) {
-    means_kernel<Half><<<grid, block, 0, stream_of(exec)>>>(a);
-  } else {
-    means_kernel<float><<<grid, block, 0, stream_of(exec)>>>(a);
-  }
+  with_points(a, records, [&](auto points) { means_kernel<<<grid, block, 0, stream_of(exec)>>>(a, points); });
   note_launch(exec);
 }
 

@@ -60,11 +60,13 @@ struct CloudArgs {
   float* voxels = nullptr;                   // [rows of the batch][max_points][columns], or null
 };
 
-void sm80_voxel_insert(const CloudArgs&, Exec) noexcept;
+/// Where the points of a cloud are records, `records` says how they lie and CloudArgs::points nothing; null:
+/// rows. It travels beside CloudArgs because it is large, and few clouds need it.
+void sm80_voxel_insert(const CloudArgs&, const PointRecords* records, Exec) noexcept;
 /// Also writes row_base[batch + 1], num_voxels and the indices.
 void sm80_voxel_number(const CloudArgs&, Exec) noexcept;
 void sm80_voxel_keys(const CloudArgs&, Exec) noexcept;
 /// Two launches: where rows begin, then the means, extras and counts.
-void sm80_voxel_means(const CloudArgs&, Exec) noexcept;
+void sm80_voxel_means(const CloudArgs&, const PointRecords* records, Exec) noexcept;
 
 }  // namespace voxgemm::device

@@ -3,12 +3,14 @@
 //   c[a] = floor((p[a] - min[a]) / size[a]) in float32;  inside iff 0 <= c[a] < grid[a] on every axis
 //   cell = z << z_shift | y << y_shift | x               (packed, not linear: no division to take it apart)
 //
+// Points that are no float32 rows become ones first, a block at a time.
 // Then the first-come functions number cells in point order and sum their points. They are plain code: what
 // they wait for is memory and branches that cannot be foreseen, so cells are fetched ahead and loops have no
 // such branches. mean = sum / float(count), sum in point order from the first point's value.
 #pragma once
 
 #include <array>
+#include <cstddef>
 #include <cstdint>
 #include <span>
 #include <string_view>
@@ -55,6 +57,26 @@ std::span<const VoxelCellsKernel> voxel_cells_kernels();
 void scalar_voxel_cells(const VoxelCellsArgs&, RowRange, Exec) noexcept;
 void avx2_voxel_cells(const VoxelCellsArgs&, RowRange, Exec) noexcept;
 void avx512_voxel_cells(const VoxelCellsArgs&, RowRange, Exec) noexcept;
+
+/// Points in records, see PointsView. Plain data: CUDA kernels take it by value.
+struct PointRecords {
+  struct Field {
+    double zero = 0.0;
+    double scale = 1.0;
+    std::int32_t offset = 0;
+    PointType type = PointType::kFloat32;
+    bool plain = true;     // zero and scale change nothing
+    bool aligned = false;  // the value, in every record
+  };
+  const std::byte* data = nullptr;
+  std::int64_t step = 0;
+  std::int32_t columns = 0;
+  Field fields[kMaxPointFields] = {};
+};
+
+/// out[k][c] = column c of point range.begin + k, or of point list[k].
+void read_records(const PointRecords& records, RowRange range, float* out) noexcept;
+void read_records(const PointRecords& records, std::span<const std::int32_t> list, float* out) noexcept;
 
 /// Where the voxels of one cloud go. Pointers of extras are null when not wanted.
 struct VoxelRows {

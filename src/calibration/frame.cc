@@ -11,8 +11,8 @@ Frame Frame::from_view(Context& context, const SparseTensorView& voxels) {
   const FeatureView& features = voxels.features;
   check(features.dtype == DType::kFloat32 || features.dtype == DType::kFloat16 ||
             features.dtype == DType::kInt8,
-        ErrorCode::kDType,
-        "frame: features are {}, must be float32, float16 or int8", to_string(features.dtype));
+        ErrorCode::kDType, "frame: features are {}, must be float32, float16 or int8",
+        to_string(features.dtype));
   check(features.dtype != DType::kInt8 || std::isfinite(features.scale), ErrorCode::kInvalidArgument,
         "frame: the features' scale is {}, must be finite", features.scale);
   check(voxels.device_num_voxels == nullptr || context.device().kind == DeviceKind::kCuda,

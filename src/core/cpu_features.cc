@@ -69,13 +69,19 @@ CpuFeatures detect() { return {}; }
 
 bool CpuFeatures::has(Isa isa) const {
   switch (isa) {
-    case Isa::kScalar: return true;
-    case Isa::kAvx2: return avx2;
-    case Isa::kAvx512: return avx512;
-    case Isa::kAvx512Vnni: return avx512vnni;
-    case Isa::kAmxInt8: return amx_int8;
+    case Isa::kScalar:
+      return true;
+    case Isa::kAvx2:
+      return avx2;
+    case Isa::kAvx512:
+      return avx512;
+    case Isa::kAvx512Vnni:
+      return avx512vnni;
+    case Isa::kAmxInt8:
+      return amx_int8;
     case Isa::kSm80:
-    case Isa::kSm90: return false;
+    case Isa::kSm90:
+      return false;
   }
   return false;
 }

@@ -15,7 +15,6 @@
 namespace voxgemm {
 namespace {
 
-
 /// Runs `make` and puts the layer's name before what it complains about.
 template <typename Make>
 auto named(const std::string& layer, Make&& make) {

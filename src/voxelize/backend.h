@@ -33,14 +33,9 @@ struct VoxelizeOutputs {
   VoxelizeExtras extras{};
 };
 
-/// Elements between the rows of a cloud.
-constexpr std::int64_t row_stride(const PointsView& cloud) {
-  return cloud.stride == 0 ? cloud.columns : cloud.stride;
-}
-
 /// One device's way to voxelise. run() gets arguments that Voxelizer::run() has checked: at most batch_size
-/// clouds of at most max_points, columns equal, dtype float32 or float16, stride 0 or >= columns (see
-/// row_stride), pointers present, a workspace of workspace_bytes(), extras empty or large enough.
+/// clouds of at most max_points, each past check_points(), pointers present, a workspace of
+/// workspace_bytes(), extras empty or large enough.
 class VoxelizerBackend {
  public:
   virtual ~VoxelizerBackend() = default;

@@ -13,6 +13,7 @@
 #include "core/named_buffer.h"
 #include "core/operands.h"
 #include "voxelize/backend.h"
+#include "voxelize/points_view.h"
 
 namespace voxgemm {
 namespace {
@@ -56,37 +57,6 @@ VoxelizePlan make_plan(const VoxelGrid& grid, std::int32_t columns, std::int64_t
           .batch_size = batch_size};
 }
 
-Status check_cloud(const VoxelizePlan& plan, const PointsView& cloud) noexcept {
-  constexpr const char* kPoints = "num_points of a cloud";
-  if (cloud.num_points < 0) {
-    return {.code = ErrorCode::kInvalidArgument, .value = cloud.num_points, .what = kPoints};
-  }
-  if (cloud.num_points > plan.max_points) {
-    return {.code = ErrorCode::kShape, .value = cloud.num_points, .limit = plan.max_points, .what = kPoints};
-  }
-  if (cloud.columns != plan.columns) {
-    return {.code = ErrorCode::kShape,
-            .value = cloud.columns,
-            .limit = plan.columns,
-            .what = "columns of a cloud"};
-  }
-  if (row_stride(cloud) < cloud.columns) {
-    return {.code = ErrorCode::kShape,
-            .value = cloud.stride,
-            .limit = cloud.columns,
-            .what = "row stride of a cloud"};
-  }
-  if (cloud.dtype != DType::kFloat32 && cloud.dtype != DType::kFloat16) {
-    return {.code = ErrorCode::kDType,
-            .value = static_cast<std::int64_t>(cloud.dtype),
-            .what = "type of a cloud"};
-  }
-  if (cloud.data == nullptr && cloud.num_points > 0) {
-    return {.code = ErrorCode::kInvalidArgument, .what = "the points of a cloud are null"};
-  }
-  return {};
-}
-
 Status check_extras(const VoxelizePlan& plan, std::span<const PointsView> clouds,
                     const VoxelizeExtras& extras) noexcept {
   std::int64_t points = 0;
@@ -112,7 +82,8 @@ Status check_run(const VoxelizePlan& plan, std::size_t workspace_bytes, std::spa
     return {.code = ErrorCode::kShape, .value = num_clouds, .limit = plan.batch_size, .what = "clouds"};
   }
   for (const PointsView& cloud : clouds) {
-    if (const Status status = check_cloud(plan, cloud); !status.ok()) return status;
+    const Status status = check_points(cloud, plan.columns, plan.max_points);
+    if (!status.ok()) return status;
   }
   if (out.stride < plan.columns) {
     return {.code = ErrorCode::kShape,
@@ -260,9 +231,8 @@ std::vector<VoxelizeCounts> voxelize(Context& context, std::span<const PointsVie
   std::vector<Staged<std::byte>> staged;
   staged.reserve(clouds.size());
   for (PointsView& view : views) {
-    if (view.num_points < 0 || view.data == nullptr) continue;  // run() refuses or skips it
-    const auto bytes = static_cast<std::size_t>(view.num_points * row_stride(view)) * size_of(view.dtype);
-    staged.emplace_back(context, static_cast<std::byte*>(const_cast<void*>(view.data)), bytes);
+    check(check_points(view, view.columns, max_points), "voxelize");  // its bytes are trusted from here on
+    staged.emplace_back(context, static_cast<std::byte*>(const_cast<void*>(view.data)), bytes_of(view));
     staged.back().upload(context);
     view.data = staged.back().data();
   }

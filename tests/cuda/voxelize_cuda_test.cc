@@ -8,6 +8,7 @@
 #include <random>
 
 #include "tests/cuda/cuda_support.h"
+#include "tests/cuda/voxelize_support.h"
 #include "tests/support/test_data.h"
 #include "voxgemm/voxelize.h"
 
@@ -15,6 +16,9 @@ namespace voxgemm {
 namespace {
 
 using test::CudaTest;
+using test::DeviceVoxels;
+using test::expect_equal;
+using test::small_grid;
 using Bytes = std::vector<std::byte>;
 
 struct Cloud {
@@ -57,99 +61,7 @@ Cloud random_cloud(std::mt19937& rng, DType dtype, std::int64_t n, std::int32_t 
   return cloud;
 }
 
-struct Result {
-  std::int32_t rows = 0;
-  std::vector<std::int32_t> indices, ids, per_voxel;
-  std::vector<float> features, padded;
-  std::vector<VoxelizeCounts> counts;
-};
-
-/// A planned voxeliser with its outputs, on either device.
-class Voxels {
- public:
-  Voxels(Context&& context, const VoxelGrid& grid, std::int32_t columns, std::int64_t max_points,
-         std::int32_t batch)
-      : context_(std::move(context)),
-        grid_(grid),
-        columns_(columns),
-        batch_(batch),
-        voxelizer_(context_, grid, columns, max_points, batch),
-        workspace_(context_, voxelizer_.workspace_bytes()),
-        indices_(context_, rows() * 16),
-        features_(context_, rows() * static_cast<std::size_t>(columns) * 4),
-        count_(context_, 4),
-        counts_(context_, sizeof(VoxelizeCounts) * static_cast<std::size_t>(batch)),
-        ids_(context_, static_cast<std::size_t>(max_points * batch + 1) * 4),
-        per_voxel_(context_, rows() * 4),
-        padded_(context_, rows() * padded_floats() * 4) {}
-
-  [[nodiscard]] Status enqueue(std::span<const PointsView> clouds) {
-    VoxelizeExtras extras;
-    extras.point_voxel_id = {ids_.as<std::int32_t>(), ids_.bytes() / 4};
-    extras.points_per_voxel = {per_voxel_.as<std::int32_t>(), rows()};
-    extras.voxels = {padded_.as<float>(), rows() * padded_floats()};
-    return voxelizer_.run(context_, clouds, indices_.as<std::int32_t>(), features_.as<float>(), columns_,
-                          count_.as<std::int32_t>(), counts_.as<VoxelizeCounts>(),
-                          {workspace_.data(), workspace_.bytes()}, extras);
-  }
-
-  [[nodiscard]] Result fetch(std::int64_t points, std::size_t clouds) {
-    Result r;
-    r.rows = get<std::int32_t>(count_, 1)[0];
-    const auto n = static_cast<std::size_t>(r.rows);
-    r.indices = get<std::int32_t>(indices_, n * 4);
-    r.features = get<float>(features_, n * static_cast<std::size_t>(columns_));
-    r.ids = get<std::int32_t>(ids_, static_cast<std::size_t>(points));
-    r.per_voxel = get<std::int32_t>(per_voxel_, n);
-    r.padded = get<float>(padded_, n * padded_floats());
-    r.counts = get<VoxelizeCounts>(counts_, clouds);
-    return r;
-  }
-
-  Context& context() { return context_; }
-
- private:
-  [[nodiscard]] std::size_t rows() const {
-    return static_cast<std::size_t>(grid_.max_voxels) * static_cast<std::size_t>(batch_);
-  }
-  [[nodiscard]] std::size_t padded_floats() const {
-    return static_cast<std::size_t>(grid_.max_points_per_voxel) * static_cast<std::size_t>(columns_);
-  }
-  template <typename T>
-  std::vector<T> get(const Buffer& from, std::size_t n) {
-    std::vector<T> values(n);
-    if (n > 0) from.download(context_, values.data(), n * sizeof(T));
-    return values;
-  }
-
-  Context context_;
-  VoxelGrid grid_;
-  std::int32_t columns_;
-  std::int32_t batch_;
-  Voxelizer voxelizer_;
-  Buffer workspace_, indices_, features_, count_, counts_, ids_, per_voxel_, padded_;
-};
-
-void expect_equal(const Result& a, const Result& b) {
-  ASSERT_EQ(a.rows, b.rows);
-  EXPECT_EQ(a.indices, b.indices);
-  EXPECT_EQ(a.ids, b.ids);
-  EXPECT_EQ(a.per_voxel, b.per_voxel);
-  EXPECT_EQ(std::memcmp(a.features.data(), b.features.data(), a.features.size() * 4), 0);
-  EXPECT_EQ(std::memcmp(a.padded.data(), b.padded.data(), a.padded.size() * 4), 0);
-  ASSERT_EQ(a.counts.size(), b.counts.size());
-  for (std::size_t i = 0; i < a.counts.size(); ++i) {
-    EXPECT_EQ(a.counts[i].points, b.counts[i].points);
-    EXPECT_EQ(a.counts[i].not_finite, b.counts[i].not_finite);
-    EXPECT_EQ(a.counts[i].out_of_range, b.counts[i].out_of_range);
-    EXPECT_EQ(a.counts[i].voxel_overflow, b.counts[i].voxel_overflow);
-    EXPECT_EQ(a.counts[i].point_overflow, b.counts[i].point_overflow);
-    EXPECT_EQ(a.counts[i].voxels, b.counts[i].voxels);
-    EXPECT_EQ(a.counts[i].voxels_wanted, b.counts[i].voxels_wanted);
-  }
-}
-
-void run_both(Voxels& cpu, Voxels& gpu, const std::vector<Cloud>& clouds) {
+void run_both(DeviceVoxels& cpu, DeviceVoxels& gpu, const std::vector<Cloud>& clouds) {
   std::vector<PointsView> host;
   std::vector<PointsView> device;
   std::vector<Buffer> buffers;
@@ -168,14 +80,6 @@ void run_both(Voxels& cpu, Voxels& gpu, const std::vector<Cloud>& clouds) {
   expect_equal(cpu.fetch(points, clouds.size()), gpu.fetch(points, clouds.size()));
 }
 
-VoxelGrid small_grid(std::int32_t max_voxels, std::int32_t max_points) {
-  return {.min_xyz = {-4.0F, -4.0F, -1.0F},
-          .max_xyz = {4.0F, 4.0F, 1.0F},
-          .voxel_size_xyz = {0.1F, 0.1F, 0.2F},
-          .max_voxels = max_voxels,
-          .max_points_per_voxel = max_points};
-}
-
 using VoxelizeCuda = CudaTest;
 
 TEST_F(VoxelizeCuda, EqualsCpu) {
@@ -184,8 +88,8 @@ TEST_F(VoxelizeCuda, EqualsCpu) {
     for (const std::int32_t max_points : {1, 5, 40}) {
       for (const DType dtype : {DType::kFloat32, DType::kFloat16}) {
         const VoxelGrid grid = small_grid(max_voxels, max_points);
-        Voxels cpu(Context({.threads = 1}), grid, 5, 20000, 3);
-        Voxels gpu(test::cuda_context(), grid, 5, 20000, 3);
+        DeviceVoxels cpu(Context({.threads = 1}), grid, 5, 20000, 3);
+        DeviceVoxels gpu(test::cuda_context(), grid, 5, 20000, 3);
         const auto cloud = [&](std::int64_t n, float spread) {
           return random_cloud(rng, dtype, n, 5, 7, spread);
         };
@@ -204,12 +108,12 @@ TEST_F(VoxelizeCuda, WideCellsAndCrowdedCells) {
   std::mt19937 rng(12);
   VoxelGrid grid = small_grid(30000, 3);
   grid.voxel_size_xyz = {0.0005F, 0.0005F, 0.0001F};
-  Voxels cpu(Context({.threads = 1}), grid, 4, 30000, 1);
-  Voxels gpu(test::cuda_context(), grid, 4, 30000, 1);
+  DeviceVoxels cpu(Context({.threads = 1}), grid, 4, 30000, 1);
+  DeviceVoxels gpu(test::cuda_context(), grid, 4, 30000, 1);
   run_both(cpu, gpu, {random_cloud(rng, DType::kFloat32, 30000, 4, 4, 0.4F)});
   const VoxelGrid one = small_grid(10, 100);
-  Voxels cpu_one(Context({.threads = 1}), one, 4, 30000, 1);
-  Voxels gpu_one(test::cuda_context(), one, 4, 30000, 1);
+  DeviceVoxels cpu_one(Context({.threads = 1}), one, 4, 30000, 1);
+  DeviceVoxels gpu_one(test::cuda_context(), one, 4, 30000, 1);
   run_both(cpu_one, gpu_one, {random_cloud(rng, DType::kFloat32, 30000, 4, 4, 1e-4F)});
 }
 
@@ -241,8 +145,8 @@ TEST_F(VoxelizeCuda, RealSweepsEqualCpu) {
       std::memcpy(cloud.bytes.data(), raw.data(), cloud.bytes.size());
     }
     cloud.n = static_cast<std::int64_t>(cloud.bytes.size() / size_of(cloud.dtype)) / sweep.columns;
-    Voxels cpu(Context({.threads = 2}), grid, sweep.columns, cloud.n, 1);
-    Voxels gpu(test::cuda_context(), grid, sweep.columns, cloud.n, 1);
+    DeviceVoxels cpu(Context({.threads = 2}), grid, sweep.columns, cloud.n, 1);
+    DeviceVoxels gpu(test::cuda_context(), grid, sweep.columns, cloud.n, 1);
     run_both(cpu, gpu, {cloud});
   }
 }
@@ -250,8 +154,8 @@ TEST_F(VoxelizeCuda, RealSweepsEqualCpu) {
 TEST_F(VoxelizeCuda, CapturedRunReplaysOnNewPoints) {
   std::mt19937 rng(13);
   const VoxelGrid grid = small_grid(3000, 4);
-  Voxels cpu(Context({.threads = 1}), grid, 4, 10000, 1);
-  Voxels gpu(test::cuda_context(), grid, 4, 10000, 1);
+  DeviceVoxels cpu(Context({.threads = 1}), grid, 4, 10000, 1);
+  DeviceVoxels gpu(test::cuda_context(), grid, 4, 10000, 1);
   Cloud cloud = random_cloud(rng, DType::kFloat32, 10000, 4, 4, 1.0F);
   Buffer points = test::upload(gpu.context(), cloud.bytes);
   const std::vector<PointsView> device{cloud.view(points.data())};

@@ -142,6 +142,7 @@ TEST(Columns, RangesTellOfFiniteValues) {
   EXPECT_EQ(json[1], (nlohmann::json{{"name", "i"}, {"min", 0.0}, {"max", 255.0}, {"not_finite", 1}}));
   EXPECT_TRUE(json[2]["min"].is_null());
   EXPECT_EQ(json[2]["not_finite"], 3);
+  EXPECT_EQ(ranges_text(column_ranges({names.data(), 1}, std::vector<float>{-0.0F, -0.0F})), "x 0 to 0");
   EXPECT_EQ(ranges_text(column_ranges(names, {})), "x none finite, i none finite, t none finite");
 }
 

@@ -41,6 +41,8 @@ std::vector<ColumnRange> column_ranges(std::span<const std::string> names, std::
   }
   for (ColumnRange& range : ranges) {
     if (range.finite == 0) range.least = range.greatest = 0.0F;
+    range.least += 0.0F;  // -0 is written as 0
+    range.greatest += 0.0F;
   }
   return ranges;
 }

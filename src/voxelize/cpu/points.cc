@@ -43,6 +43,10 @@ void CpuPoints::widen(const Half* in, std::int64_t stride, std::int64_t n, float
 }
 
 FloatPoints CpuPoints::range(RowRange range, const PointBlock& block) const noexcept {
+  if (!cloud_.fields.empty()) {
+    read_records(records_, range, block.floats);
+    return {block.floats, cloud_.columns};
+  }
   const std::int64_t stride = row_stride(cloud_);
   if (cloud_.dtype == DType::kFloat32) {
     return {static_cast<const float*>(cloud_.data) + range.begin * stride, stride};
@@ -54,7 +58,9 @@ FloatPoints CpuPoints::range(RowRange range, const PointBlock& block) const noex
 
 FloatPoints CpuPoints::listed(std::span<const std::int32_t> list, const PointBlock& block) const noexcept {
   const std::int64_t stride = row_stride(cloud_);
-  if (cloud_.dtype == DType::kFloat32) {
+  if (!cloud_.fields.empty()) {
+    read_records(records_, list, block.floats);
+  } else if (cloud_.dtype == DType::kFloat32) {
     take_rows(static_cast<const float*>(cloud_.data), stride, list, cloud_.columns, block.floats);
   } else {
     take_rows(static_cast<const Half*>(cloud_.data), stride, list, cloud_.columns, block.halves);

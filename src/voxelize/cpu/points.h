@@ -7,6 +7,7 @@
 #include "core/context_impl.h"
 #include "kernels/voxelize/voxelize.h"
 #include "voxelize/backend.h"
+#include "voxelize/points_view.h"
 
 namespace voxgemm {
 
@@ -32,11 +33,13 @@ struct FloatPoints {
 class CpuPoints {
  public:
   CpuPoints(const Context& context, const CellGrid& grid, const PointsView& cloud) noexcept
-      : context_(context), grid_(grid), cloud_(cloud) {}
+      : context_(context), grid_(grid), cloud_(in_simplest_form(cloud)) {
+    if (!cloud_.fields.empty()) records_ = make_records(cloud_);
+  }
 
   [[nodiscard]] std::int64_t count() const noexcept { return cloud_.num_points; }
 
-  /// Points [range), at most a block: in place, or widened to `block`.
+  /// Points [range), at most a block: in place, or converted to `block`.
   [[nodiscard]] FloatPoints range(RowRange range, const PointBlock& block) const noexcept;
 
   /// The points of a list, at most a block, one behind the other in `block`.
@@ -51,7 +54,8 @@ class CpuPoints {
 
   const Context& context_;
   const CellGrid& grid_;
-  const PointsView& cloud_;
+  const PointsView cloud_;
+  PointRecords records_;  // of a cloud with fields
 };
 
 /// Adds `n` points, `dropped` of which lie in no cell.

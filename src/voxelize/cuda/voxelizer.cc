@@ -11,6 +11,7 @@
 #include "kernels/voxelize/sm80.h"
 #include "voxelize/backend.h"
 #include "voxelize/cell_grid.h"
+#include "voxelize/points_view.h"
 
 namespace voxgemm {
 namespace {
@@ -174,17 +175,20 @@ Status CudaVoxelizer::run(Context& context, std::span<const PointsView> clouds, 
   if (clouds.empty()) fill(out.num_voxels, 0, sizeof(std::int32_t));
   std::int64_t first_point = 0;
   for (std::size_t b = 0; b < clouds.size(); ++b) {
-    const device::CloudArgs args =
-        cloud_args(clouds[b], static_cast<std::int32_t>(b), first_point, out, memory);
+    const PointsView cloud = in_simplest_form(clouds[b]);
+    const bool in_records = !cloud.fields.empty();
+    const PointRecords records = in_records ? make_records(cloud) : PointRecords{};
+    const PointRecords* const how = in_records ? &records : nullptr;
+    const device::CloudArgs args = cloud_args(cloud, static_cast<std::int32_t>(b), first_point, out, memory);
     const std::size_t slots = std::size_t{1} << args.table_bits;
     fill(memory.counters, 0, memory.zero_bytes);
     fill(memory.slot_cells, 0xFF, slots * sizeof(std::uint64_t));
     fill(memory.slot_first, 0xFF, slots * sizeof(std::uint32_t));
-    device::sm80_voxel_insert(args, exec);
+    device::sm80_voxel_insert(args, how, exec);
     device::sm80_voxel_number(args, exec);
     device::sm80_voxel_keys(args, exec);
     order_points(args, memory, exec);
-    device::sm80_voxel_means(args, exec);
+    device::sm80_voxel_means(args, how, exec);
     first_point += clouds[b].num_points;
   }
   if (impl.launch_error != 0) return {.code = ErrorCode::kDevice, .value = impl.launch_error};

@@ -13,8 +13,8 @@ struct RowRange {
 
 /// Where a CUDA row launches; ignored by CPU rows.
 struct Exec {
-  void* stream = nullptr;         ///< cudaStream_t
-  std::int32_t num_sms = 0;       ///< multiprocessors of the device
+  void* stream = nullptr;                ///< cudaStream_t
+  std::int32_t num_sms = 0;              ///< multiprocessors of the device
   std::int32_t* launch_error = nullptr;  ///< host int that keeps the first cudaError_t, or null
 };
 

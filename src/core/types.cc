@@ -8,10 +8,14 @@ namespace voxgemm {
 
 std::string_view to_string(DType dtype) {
   switch (dtype) {
-    case DType::kInt8: return "int8";
-    case DType::kInt32: return "int32";
-    case DType::kFloat16: return "float16";
-    case DType::kFloat32: return "float32";
+    case DType::kInt8:
+      return "int8";
+    case DType::kInt32:
+      return "int32";
+    case DType::kFloat16:
+      return "float16";
+    case DType::kFloat32:
+      return "float32";
   }
   return "?";
 }
@@ -22,13 +26,20 @@ std::string to_string(Device device) {
 
 std::string_view to_string(Isa isa) {
   switch (isa) {
-    case Isa::kScalar: return "scalar";
-    case Isa::kAvx2: return "avx2";
-    case Isa::kAvx512: return "avx512";
-    case Isa::kAvx512Vnni: return "avx512vnni";
-    case Isa::kAmxInt8: return "amx_int8";
-    case Isa::kSm80: return "sm80";
-    case Isa::kSm90: return "sm90";
+    case Isa::kScalar:
+      return "scalar";
+    case Isa::kAvx2:
+      return "avx2";
+    case Isa::kAvx512:
+      return "avx512";
+    case Isa::kAvx512Vnni:
+      return "avx512vnni";
+    case Isa::kAmxInt8:
+      return "amx_int8";
+    case Isa::kSm80:
+      return "sm80";
+    case Isa::kSm90:
+      return "sm90";
   }
   return "?";
 }

@@ -3,11 +3,11 @@
 #include <array>
 #include <cstring>
 
-#include "core/operands.h"
 #include "core/context_impl.h"
 #include "core/cuda_device.h"
 #include "core/extents.h"
 #include "core/nvtx.h"
+#include "core/operands.h"
 #include "core/parallel.h"
 #include "engine/engine_impl.h"
 #include "ops/row_map.h"

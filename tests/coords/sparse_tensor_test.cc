@@ -45,9 +45,14 @@ TEST(ValidateShape, NamesWhatIsWrong) {
     change(v);
     return [v] { validate_shape(v); };
   };
-  expect_error(ErrorCode::kShape, {"0 spatial axes", "1 to 4"}, broken([](auto& v) { v.spatial_shape = {}; }));
-  expect_error(ErrorCode::kShape, {"5 spatial axes"}, broken([](auto& v) { v.spatial_shape = {1, 1, 1, 1, 1}; }));
-  expect_error(ErrorCode::kShape, {"axis y is -3", "[z 4, y -3, x 4]"}, broken([](auto& v) { v.spatial_shape = {4, -3, 4}; }));
+  expect_error(ErrorCode::kShape, {"0 spatial axes", "1 to 4"},
+               broken([](auto& v) { v.spatial_shape = {}; }));
+  expect_error(ErrorCode::kShape, {"5 spatial axes"}, broken([](auto& v) {
+                 v.spatial_shape = {1, 1, 1, 1, 1};
+               }));
+  expect_error(ErrorCode::kShape, {"axis y is -3", "[z 4, y -3, x 4]"}, broken([](auto& v) {
+                 v.spatial_shape = {4, -3, 4};
+               }));
   expect_error(ErrorCode::kShape, {"batch_size is 0"}, broken([](auto& v) { v.batch_size = 0; }));
   expect_error(ErrorCode::kShape, {"w 65536, z 65536", "3.689e+19 cells", "9223372036854775807"},
                broken([](auto& v) { v.spatial_shape = Dims::filled(4, 1 << 16); }));

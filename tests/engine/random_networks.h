@@ -1,5 +1,5 @@
-// Random networks that lower in every way there is, 1-D to 4-D: residual blocks, joins, levels down and back up, pools,
-// outputs of every kind at every place, declared before, between and after the layers.
+// Random networks that lower in every way there is, 1-D to 4-D: residual blocks, joins, levels down and back
+// up, pools, outputs of every kind at every place, declared before, between and after the layers.
 #pragma once
 
 #include <cstdint>

@@ -180,18 +180,22 @@ TEST(PlanImplicitGemm, AllocationsDoNotGrowWithTheWeights) {
   GTEST_SKIP() << "operator new belongs to the sanitizer";
 #endif
   Context context({.threads = 1});
-  const ImplicitGemmDesc desc{.name = "conv1",
-                              .kv = 27,
-                              .c_in = 64,
-                              .c_out = 64,
-                              .in_dtype = DType::kFloat32,
-                              .out_dtype = DType::kFloat32};
-  const std::vector<float> weights(27 * 64 * 64, 0.5F);
-  const EpilogueParams epilogue{.bias = std::vector<float>(64, 1.0F)};
-  const long made = test::allocations_of(
-      [&] { const ImplicitGemm plan(context, desc, std::span<const float>(weights), epilogue); });
-  EXPECT_GT(made, 0);
-  EXPECT_LT(made, 64) << weights.size() << " weights";
+  const auto made = [&](std::int32_t kv) {
+    const ImplicitGemmDesc desc{.name = "conv1",
+                                .kv = kv,
+                                .c_in = 64,
+                                .c_out = 64,
+                                .in_dtype = DType::kFloat32,
+                                .out_dtype = DType::kFloat32};
+    const std::vector<float> weights(static_cast<std::size_t>(kv) * 64 * 64, 0.5F);
+    const EpilogueParams epilogue{.bias = std::vector<float>(64, 1.0F)};
+    return test::allocations_of(
+        [&] { const ImplicitGemm plan(context, desc, std::span<const float>(weights), epilogue); });
+  };
+  // Every kernel that is refused leaves its name and reason, so the number depends on the build's table.
+  const long few = made(3);
+  EXPECT_GT(few, 0);
+  EXPECT_EQ(made(27), few);
 }
 
 }  // namespace

@@ -8,7 +8,8 @@
 
 namespace voxgemm::test {
 
-/// Owns pair_fwd, masks, and the tile pairs and pair blocks derived from them; hands out the view that GEMM rows read.
+/// Owns pair_fwd, masks, and the tile pairs and pair blocks derived from them; hands out the view that GEMM
+/// rows read.
 class PairTable {
  public:
   /// input_row [num_out][kv], -1 = none.

@@ -17,7 +17,7 @@ std::vector<std::filesystem::path> case_folders(const std::string& name);
 
 /// An array read from a .npy (little-endian, C order) or .tensor file.
 struct Array {
-  std::string dtype;                ///< "i1" "u1" "i4" "i8" "f2" "f4" "f8"
+  std::string dtype;  ///< "i1" "u1" "i4" "i8" "f2" "f4" "f8"
   std::vector<std::int64_t> shape;
   std::vector<std::byte> bytes;
 

@@ -16,6 +16,7 @@
 #include <string_view>
 
 #include "kernels/kernel.h"
+#include "voxgemm/points_view.h"
 #include "voxgemm/types.h"
 
 namespace voxgemm {

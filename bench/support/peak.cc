@@ -97,7 +97,7 @@ void loop_tdpbssd(long count) {
 
 }  // namespace
 
-Peak peak_of(Isa isa, DType in_dtype) {
+Peak peak_of([[maybe_unused]] Isa isa, [[maybe_unused]] DType in_dtype) {
 #if defined(__x86_64__)
   const bool is_float = in_dtype == DType::kFloat32;
   switch (isa) {

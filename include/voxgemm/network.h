@@ -27,10 +27,10 @@ struct ConvLayer {
   std::string indice_key;   ///< layers of one key and geometry share indice pairs; "" = by geometry only
   ConvGeometry geometry{};  ///< ignored by inverse_conv
   std::int32_t c_out = 0;
-  std::vector<float> weights;  ///< KRSC [c_out][kv][c_in]
-  std::vector<float> bias;     ///< [c_out] or empty
-  Activation activation = Activation::kNone;
-  float act_alpha = 0.0F;
+  std::vector<float> weights;                 ///< KRSC [c_out][kv][c_in]
+  std::vector<float> bias;                    ///< [c_out] or empty
+  Activation activation = Activation::kNone;  ///< of the real values, in every precision
+  float act_alpha = 0.0F;                     ///< slope of kLeakyReLU
 };
 
 /// Scale of each value by the name of the layer that makes it (the input under its own name): real = scale *

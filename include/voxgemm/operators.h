@@ -33,7 +33,8 @@ VOXGEMM_API Status convert(Context& context, const FeatureView& in, const Featur
                            const std::int32_t* device_rows = nullptr) noexcept;
 
 /// t = fma(b_factor, b, a_factor * a), activation; int8: factors are a_scale/out_scale and
-/// b_scale/out_scale, rounded and saturated once. float32: factors 1. kNone or kReLU; out may be a or b.
+/// b_scale/out_scale, rounded and saturated once. float32: factors 1. kNone or kReLU (kUnsupported); out may
+/// be a or b.
 VOXGEMM_API Status add(Context& context, const FeatureView& a, const FeatureView& b, float a_factor,
                        float b_factor, Activation activation, const FeatureSpan& out,
                        const std::int32_t* device_rows = nullptr) noexcept;

@@ -43,8 +43,9 @@ void finish_element(const ImplicitGemmArgs& a, Sum sum, std::int64_t row, std::i
 }
 
 // 16 channels of one row, all of them inside c_out.
-template <typename Sum>
-void finish_unit(const ImplicitGemmArgs& a, const Sum* acc, std::int64_t row, std::int32_t n) {
+template <bool kSigmoid, typename Sum>
+void finish_unit(const ImplicitGemmArgs& a, const Sum* acc, std::int64_t row,
+                                               std::int32_t n) {
   const bool to_int8 = a.problem.out_dtype == DType::kInt8;
   __m256 t[2];
   for (int h = 0; h < 2; ++h) {
@@ -56,7 +57,8 @@ void finish_unit(const ImplicitGemmArgs& a, const Sum* acc, std::int64_t row, st
                                : _mm256_loadu_ps(static_cast<const float*>(a.residual) + at);
       t[h] = _mm256_fmadd_ps(_mm256_set1_ps(a.beta), r, t[h]);
     }
-    t[h] = activate_avx2(a.activation, t[h], _mm256_set1_ps(a.act_alpha));
+    const __m256 act_alpha = _mm256_set1_ps(a.act_alpha);
+    t[h] = kSigmoid ? sigmoid_avx2(t[h], act_alpha) : activate_avx2(a.activation, t[h], act_alpha);
   }
   const std::int64_t at = row * a.out_stride + n;
   if (to_int8) {
@@ -68,15 +70,15 @@ void finish_unit(const ImplicitGemmArgs& a, const Sum* acc, std::int64_t row, st
   }
 }
 
-/// Epilogue and stores of one block of `units` times 16 channels, without corrections.
-template <typename Sum>
-void finish_units(const ImplicitGemmArgs& a, const FinishBlock<Sum>& b, std::int32_t units) {
+template <bool kSigmoid, typename Sum>
+[[gnu::always_inline]] inline void finish_rows(const ImplicitGemmArgs& a, const FinishBlock<Sum>& b,
+                                               std::int32_t units) {
   for (std::int32_t i = 0; i < b.rows; ++i) {
     for (std::int32_t u = 0; u < units; ++u) {
       Sum* acc = b.acc + u * accumulator_plane(units) + i * kUnitChannels;
       const std::int32_t n = b.channel + u * kUnitChannels;
       if (n + kUnitChannels <= a.problem.c_out) {
-        finish_unit(a, acc, b.first_row + i, n);
+        finish_unit<kSigmoid>(a, acc, b.first_row + i, n);
       } else {
         for (std::int32_t c = 0; n + c < a.problem.c_out; ++c)
           finish_element(a, acc[c], b.first_row + i, n + c);
@@ -85,6 +87,20 @@ void finish_units(const ImplicitGemmArgs& a, const FinishBlock<Sum>& b, std::int
       _mm256_store_si256(reinterpret_cast<__m256i*>(acc + 8), _mm256_setzero_si256());
     }
   }
+}
+
+// Out of the way of the epilogues that every network has.
+template <typename Sum>
+[[gnu::noinline]] void finish_sigmoid(const ImplicitGemmArgs& a, const FinishBlock<Sum>& b,
+                                      std::int32_t units) {
+  finish_rows<true>(a, b, units);
+}
+
+/// Epilogue and stores of one block of `units` times 16 channels, without corrections.
+template <typename Sum>
+void finish_units(const ImplicitGemmArgs& a, const FinishBlock<Sum>& b, std::int32_t units) {
+  if (a.activation == Activation::kSigmoid) return finish_sigmoid(a, b, units);
+  finish_rows<false>(a, b, units);
 }
 
 }  // namespace

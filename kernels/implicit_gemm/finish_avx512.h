@@ -192,6 +192,8 @@ void finish_block(const ImplicitGemmArgs& a, const FinishBlock<Sum>& b) {
       return finish_block<Sum, kUnits, kToInt8, Activation::kReLU, kSums>(a, b);
     case Activation::kLeakyReLU:
       return finish_block<Sum, kUnits, kToInt8, Activation::kLeakyReLU, kSums>(a, b);
+    case Activation::kSigmoid:
+      return finish_block<Sum, kUnits, kToInt8, Activation::kSigmoid, kSums>(a, b);
   }
 }
 

@@ -25,6 +25,7 @@ struct ImplicitGemmProblem {
   DType out_dtype = DType::kInt8;
   bool has_residual = false;
   bool input_non_negative = false;
+  bool sigmoid = false;  // the epilogue's activation is one
 };
 
 /// Views only; whoever calls owns the memory.

@@ -27,6 +27,10 @@ struct Sm80Shape {
   std::int32_t step_bytes = 64;  // of an input row: 64, or 32 or 16 when rows are no longer than that
 };
 
+/// The tile that layers with a sigmoid get.
+inline constexpr std::int32_t kSm80SigmoidRows = 16;
+inline constexpr std::int32_t kSm80SigmoidChannels = 32;
+
 constexpr std::int32_t ceil_div(std::int32_t a, std::int32_t b) { return (a + b - 1) / b; }
 
 /// Slices of output channels.

@@ -10,7 +10,10 @@ namespace voxgemm::implicit_gemm {
 /// One tensor-core row; Tag is std::int8_t or Half. Instantiated in sm80_int8.cu and sm80_f16.cu.
 template <typename Tag, int kRows, int kChannels, int kStepBytes>
 struct Sm80Row {
+  static constexpr int kElementBytes = sizeof(Tag);
   static constexpr Sm80Shape kShape{kRows, kChannels, kStepBytes};
+  // A sigmoid in the epilogue costs registers: kernels of their own have it, and one tile has those.
+  static constexpr bool kHasSigmoid = kRows == kSm80SigmoidRows && kChannels == kSm80SigmoidChannels;
 
   static const char* rejects(const ImplicitGemmProblem& p) {
     constexpr bool kInt8 = sizeof(Tag) == 1;
@@ -20,6 +23,7 @@ struct Sm80Row {
     if (kStepBytes < 64 && p.c_in * static_cast<std::int32_t>(sizeof(Tag)) > kStepBytes) {
       return "packs several offsets a step, c_in is too large";
     }
+    if (p.sigmoid && !kHasSigmoid) return "has no sigmoid";
     return nullptr;
   }
   static std::size_t packed_bytes(const ImplicitGemmProblem& problem);

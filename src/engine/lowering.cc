@@ -149,7 +149,7 @@ bool Lowering::emits_output_dtype(std::int32_t id) {
 }
 
 bool Lowering::is_non_negative(const FusedNode& fused) {
-  if (fused.activation == Activation::kReLU) return true;
+  if (fused.activation == Activation::kReLU || fused.activation == Activation::kSigmoid) return true;
   const NodeKind kind = node(fused.main).kind;
   if (kind == NodeKind::kReLU) return true;
   if (kind != NodeKind::kPool && kind != NodeKind::kConcat) return false;
@@ -192,7 +192,7 @@ void Lowering::make_plan(const FusedNode& fused) {
     epilogue.bias = main.layer.bias;
     epilogue.beta = 1.0F;
     epilogue.activation = fused.activation;
-    epilogue.act_alpha = fused.act_alpha;
+    epilogue.act_alpha = fused.activation == Activation::kSigmoid ? 1.0F : fused.act_alpha;
     engine_.plans.emplace_back(context_, desc, std::span<const float>(main.layer.weights), epilogue);
     return;
   }

@@ -72,19 +72,21 @@ EpilogueParams make_layer_epilogue(std::string_view layer, float in_scale,
           "residual_scale is {}, must be finite and 0 or at least {} in magnitude", residual_scale,
           kLeastScale);
   require(std::isfinite(act_alpha), layer, "act_alpha is {}, must be finite", act_alpha);
+  const bool sigmoid = activation == Activation::kSigmoid;
+  const float unit = sigmoid ? 1.0F : out_scale;  // of what the activation acts on
   EpilogueParams e;
   for (std::size_t n = 0; n < weight_scale.size(); ++n)
-    e.scale.push_back(channel_scale(layer, n, in_scale, weight_scale[n], out_scale));
+    e.scale.push_back(channel_scale(layer, n, in_scale, weight_scale[n], unit));
   for (std::size_t n = 0; n < bias.size(); ++n) {
     const float b = bias[n];
     require(std::isfinite(b), layer, "bias[{}] is {}, must be finite", n, b);
-    e.bias.push_back(b / out_scale);
-    require(std::isfinite(e.bias.back()), layer, "bias[{}] {} / out_scale {} is {}, limit {}", n, b,
-            out_scale, e.bias.back(), kMost);
+    e.bias.push_back(b / unit);
+    require(std::isfinite(e.bias.back()), layer, "bias[{}] {} / out_scale {} is {}, limit {}", n, b, unit,
+            e.bias.back(), kMost);
   }
-  e.beta = scale_ratio(layer, "residual_scale", residual_scale, out_scale);
+  e.beta = scale_ratio(layer, "residual_scale", residual_scale, unit);
   e.activation = activation;
-  e.act_alpha = act_alpha;
+  e.act_alpha = sigmoid ? 1.0F / out_scale : act_alpha;
   return e;
 }
 

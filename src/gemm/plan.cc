@@ -72,6 +72,12 @@ void validate_epilogue(const ImplicitGemmDesc& d, const EpilogueParams& e) {
               "beta is {}, must be finite and 0 or at least {} in magnitude", e.beta, kLeastScale);
   check_layer(std::isfinite(e.act_alpha), ErrorCode::kInvalidArgument, d.name,
               "act_alpha is {}, must be finite", e.act_alpha);
+  check_layer(e.activation <= Activation::kSigmoid, ErrorCode::kInvalidArgument, d.name,
+              "activation is {}, known are 0 to {}", static_cast<int>(e.activation),
+              static_cast<int>(Activation::kSigmoid));
+  check_layer(e.activation != Activation::kSigmoid || e.act_alpha > 0.0F, ErrorCode::kInvalidArgument, d.name,
+              "act_alpha of a sigmoid is {}, must be above 0 (1 / out_scale; 1 for float output)",
+              e.act_alpha);
   if (!is_int8) {
     const auto other = std::find_if(e.scale.begin(), e.scale.end(), [](float s) { return s != 1.0F; });
     if (other != e.scale.end()) {
@@ -156,7 +162,8 @@ std::unique_ptr<ImplicitGemm::Impl> make_plan(Context& context, const ImplicitGe
                    .in_dtype = desc.in_dtype,
                    .out_dtype = desc.out_dtype,
                    .has_residual = desc.has_residual,
-                   .input_non_negative = desc.input_non_negative};
+                   .input_non_negative = desc.input_non_negative,
+                   .sigmoid = epilogue.activation == Activation::kSigmoid};
   choose_kernel(context, *impl);
   choose_tile(context, *impl);
   const ImplicitGemmKernel& row = *impl->kernel;

@@ -34,6 +34,10 @@ std::int32_t channels(const ImplicitGemmProblem& p, Sm80Shape shape, std::int32_
 Tile best_tile(const ImplicitGemmProblem& problem, const TileTarget& target) {
   Sm80Shape shape;
   shape.step_bytes = step_bytes(problem);
+  const std::int32_t depth = shape.step_bytes / static_cast<std::int32_t>(size_of(problem.in_dtype));
+  if (problem.sigmoid) {
+    return {implicit_gemm::kSm80SigmoidRows, implicit_gemm::kSm80SigmoidChannels, depth};
+  }
   shape.channels = channels(problem, shape, target.shared_bytes);
   const std::int32_t rows = target.max_rows > 0 ? target.max_rows : kUnknownRows;
   const std::int64_t tiles = std::int64_t{ceil_div(rows, 32)} * sm80_slices(shape, problem.c_out);
@@ -41,8 +45,7 @@ Tile best_tile(const ImplicitGemmProblem& problem, const TileTarget& target) {
   const bool sliced = problem.in_dtype == DType::kInt8 && sm80_slices(shape, problem.c_out) > 1;
   const std::int64_t enough = shape.channels == 16 ? 8 : (sliced ? 12 : 24);  // measured on an H200
   shape.rows = tiles >= enough * target.num_sms ? 32 : 16;
-  return {shape.rows, shape.channels,
-          shape.step_bytes / static_cast<std::int32_t>(size_of(problem.in_dtype))};
+  return {shape.rows, shape.channels, depth};
 }
 
 }  // namespace voxgemm

@@ -20,6 +20,7 @@ struct TileTarget {
 ///   none
 ///             does, the widest
 ///   rows      32 when every multiprocessor then still has many tiles (8 of 16 channels, 24 of more), else 16
+/// With a sigmoid the one tile that has kernels for it.
 Tile best_tile(const ImplicitGemmProblem& problem, const TileTarget& target);
 
 }  // namespace voxgemm

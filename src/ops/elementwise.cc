@@ -27,10 +27,11 @@ Status add(Context& context, const FeatureView& a, const FeatureView& b, float a
   if (!ops::is_finite(a_factor) || !ops::is_finite(b_factor)) {
     return {.code = ErrorCode::kInvalidArgument, .what = "a factor is not finite"};
   }
-  if (activation == Activation::kLeakyReLU) {  // there is no slope to apply
+  if (activation != Activation::kNone && activation != Activation::kReLU) {
     return {.code = ErrorCode::kUnsupported,
             .value = static_cast<std::int64_t>(activation),
-            .what = "leaky ReLU of an add"};
+            .limit = static_cast<std::int64_t>(Activation::kReLU),
+            .what = "activation of an add, none or ReLU"};
   }
   return run(context, {.op = ElementwiseOp::kAdd,
                        .dtype = out.dtype,

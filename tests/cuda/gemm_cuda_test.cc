@@ -54,9 +54,11 @@ class GemmCuda : public ::testing::Test {
     const auto num_out = static_cast<std::int32_t>(rows.size() / static_cast<std::size_t>(c.desc.kv));
     const auto want = expected(c, rows);
     const DeviceMap map(*context_, c.desc.kv, c.n_in, rows, map_options);
-    const auto names = device_rows(
-        *context_,
-        {.kv = c.desc.kv, .c_in = c.desc.c_in, .c_out = c.desc.c_out, .in_dtype = c.desc.in_dtype});
+    const auto names = device_rows(*context_, {.kv = c.desc.kv,
+                                               .c_in = c.desc.c_in,
+                                               .c_out = c.desc.c_out,
+                                               .in_dtype = c.desc.in_dtype,
+                                               .sigmoid = c.epilogue.activation == Activation::kSigmoid});
     ASSERT_FALSE(names.empty());
     for (const std::string& name : names) {
       run.kernel = name;
@@ -74,7 +76,7 @@ LayerCase make_case(std::int32_t kv, std::int32_t c_in, std::int32_t c_out, std:
   LayerCase c;
   c.desc = {.name = "layer", .kv = kv, .c_in = c_in, .c_out = c_out};
   c.desc.has_residual = seed % 2 == 1;
-  c.epilogue.activation = static_cast<Activation>(seed % 3);
+  c.epilogue.activation = static_cast<Activation>(seed / 2 % 4);
   fill_random(c, n_in, num_out, seed);
   return c;
 }
@@ -120,7 +122,8 @@ TEST_F(GemmCuda, LargestVolumeEqualsScalar) {
 TEST_F(GemmCuda, EveryEpilogueEqualsScalar) {
   std::uint64_t seed = 2000;
   for (const DType out : {DType::kInt8, DType::kFloat32}) {
-    for (const auto activation : {Activation::kNone, Activation::kReLU, Activation::kLeakyReLU}) {
+    for (const auto activation :
+         {Activation::kNone, Activation::kReLU, Activation::kLeakyReLU, Activation::kSigmoid}) {
       for (const bool residual : {false, true}) {
         for (const std::int32_t channels : {16, 23, 32, 64, 128}) {
           LayerCase c;
@@ -131,6 +134,50 @@ TEST_F(GemmCuda, EveryEpilogueEqualsScalar) {
           const auto rows = random_input_rows(27, 90, 90, 0.3, seed);
           check_all_rows(c, rows, {});
           if (residual) check_all_rows(c, rows, {.capacity = 96}, {.residual_in_place = true});
+        }
+      }
+    }
+  }
+}
+
+// The sigmoid over every magnitude: sums of nothing leave the bias alone.
+TEST_F(GemmCuda, SigmoidOfEveryMagnitude) {
+  const std::vector<float> values = sigmoid_arguments();
+  const auto channels = static_cast<std::int32_t>(values.size());
+  const std::vector<std::int32_t> rows{-1, -1, -1};
+  for (const DType in : {DType::kInt8, DType::kFloat32, DType::kFloat16}) {
+    for (const DType out : {DType::kInt8, DType::kFloat32, DType::kFloat16}) {
+      if (in != DType::kInt8 && in != out) continue;
+      LayerCase c;
+      c.desc = {.name = "sigmoid", .kv = 1, .c_in = 16, .c_out = channels};
+      c.desc.in_dtype = in == DType::kInt8 ? in : DType::kFloat32;
+      c.epilogue.activation = Activation::kSigmoid;
+      fill_random(c, 1, 3, 1);
+      c.desc.in_dtype = in;
+      c.desc.out_dtype = out;
+      c.epilogue.bias = values;
+      c.epilogue.act_alpha = 127.0F;
+      const DeviceMap map(*context_, 1, 1, rows, {});
+      for (const std::string& name : device_rows(
+               *context_,
+               {.kv = 1, .c_in = 16, .c_out = channels, .in_dtype = in, .out_dtype = out, .sigmoid = true})) {
+        const auto got = on_device(c, map, 3, {.kernel = name});
+        ASSERT_EQ(got.size(), 3 * values.size() * size_of(out)) << name;
+        for (std::size_t i = 0; i < 3 * values.size(); ++i) {
+          const float t = values[i % values.size()];
+          const float want = scaled_sigmoid(t, 127.0F);
+          const auto* at = got.data() + i * size_of(out);
+          if (out == DType::kInt8) {
+            ASSERT_EQ(static_cast<std::int8_t>(*at), saturate_int8(want)) << name << " " << t;
+          } else if (out == DType::kFloat16) {
+            Half half;
+            std::memcpy(&half, at, 2);
+            ASSERT_EQ(half.bits, to_half(want).bits) << name << " " << t;
+          } else {
+            float value = 0.0F;
+            std::memcpy(&value, at, 4);
+            ASSERT_EQ(value, want) << name << " " << t;
+          }
         }
       }
     }

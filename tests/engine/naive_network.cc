@@ -127,16 +127,21 @@ class Int8Machine {
     const std::vector<std::int32_t> acc = sums(node, main, weights.values);
     auto& real = out_.real[static_cast<std::size_t>(node.output)];
     real.resize(to_->size());
+    // A sigmoid is of the real value, all else may act on it in units of the output.
+    const bool sigmoid = node.activation == Activation::kSigmoid;
+    const float unit = sigmoid ? 1.0F : scale_;
+    const float alpha = sigmoid ? 1.0F / scale_ : node.act_alpha;
+    const float real_alpha = sigmoid ? 1.0F : node.act_alpha;
     for (std::size_t i = 0; i < acc.size(); ++i) {
       const std::size_t n = i % static_cast<std::size_t>(channels_);
       const float b = main.layer.bias.empty() ? 0.0F : main.layer.bias[n];
       const float in_w = scale(node.inputs[0]) * weights.scale[n];
       const bool has = node.residual >= 0;
       const float skip = has ? static_cast<float>(stored(node.residual)[i]) : 0.0F;
-      const float beta = has ? scale(node.residual) / scale_ : 0.0F;
-      (*to_)[i] = saturate_int8(apply_epilogue(acc[i], in_w / scale_, b / scale_, has, beta, skip,
-                                               node.activation, node.act_alpha));
-      real[i] = apply_epilogue(acc[i], in_w, b, false, 0.0F, 0.0F, node.activation, node.act_alpha);
+      const float beta = has ? scale(node.residual) / unit : 0.0F;
+      (*to_)[i] = saturate_int8(
+          apply_epilogue(acc[i], in_w / unit, b / unit, has, beta, skip, node.activation, alpha));
+      real[i] = apply_epilogue(acc[i], in_w, b, false, 0.0F, 0.0F, node.activation, real_alpha);
     }
   }
 
@@ -217,6 +222,7 @@ void float_conv(const Network::Impl& net, const NaiveSites& sites, const Node& n
     if (node.layer.activation == Activation::kLeakyReLU && out[i] < 0.0) {
       out[i] *= static_cast<double>(node.layer.act_alpha);
     }
+    if (node.layer.activation == Activation::kSigmoid) out[i] = 1.0 / (1.0 + std::exp(-out[i]));
   }
 }
 

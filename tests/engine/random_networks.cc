@@ -87,8 +87,9 @@ class Generator {
                        activation, key);
   }
   Activation activation() {
-    constexpr std::array<Activation, 3> kAll{Activation::kNone, Activation::kReLU, Activation::kLeakyReLU};
-    return kAll[static_cast<std::size_t>(pick(0, 2))];
+    constexpr std::array kAll{Activation::kNone, Activation::kReLU, Activation::kLeakyReLU,
+                              Activation::kSigmoid};
+    return kAll[static_cast<std::size_t>(pick(0, 3))];
   }
 
   void add_subm(Level& level) {

@@ -65,6 +65,9 @@ TestNetwork mixed_layers() {
   net.output(net.global_pool(out, PoolKind::kMax, "max"), "max");
   net.output(net.add(point, sum, "late"), "late");
   net.output(net.to_dense(sum, DenseLayout::kNCHWFoldLast, "folded"), "folded");
+  const ConvLayer gate = random_conv("gate", kSubm3, 24, 24, 17, Activation::kSigmoid);
+  const Value gated = net.conv(sum, gate);
+  net.output(net.conv(gated, random_conv("behind", kSubm3, 24, 8, 18, Activation::kSigmoid)), "behind");
   return t;
 }
 

@@ -76,6 +76,8 @@ float expected_float(const LayerCase& c, double sum, std::size_t i, std::size_t 
   }
   if (c.epilogue.activation == Activation::kReLU && !(t > 0.0F)) t = 0.0F;
   if (c.epilogue.activation == Activation::kLeakyReLU && !(t >= 0.0F)) t *= c.epilogue.act_alpha;
+  // Whether that is a sigmoid is asked in epilogue_test.cc.
+  if (c.epilogue.activation == Activation::kSigmoid) t = scaled_sigmoid(t, c.epilogue.act_alpha);
   return t;
 }
 
@@ -92,7 +94,8 @@ TEST_P(DenseTruth, ScalarInt8EqualsDense) {
   std::mt19937_64 random(static_cast<std::uint64_t>(ndim));
   int index = 0;
   for (ConvKind kind : {ConvKind::kSubm, ConvKind::kRegular, ConvKind::kTransposed}) {
-    for (Activation activation : {Activation::kNone, Activation::kReLU, Activation::kLeakyReLU}) {
+    for (Activation activation :
+         {Activation::kNone, Activation::kReLU, Activation::kLeakyReLU, Activation::kSigmoid}) {
       const std::int32_t c_in = pick(random, 1, 9);
       Scene s = random_scene(random, ndim, kind, c_in);
       const std::int32_t kv = s.geometry.kernel_volume();

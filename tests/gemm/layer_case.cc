@@ -3,6 +3,7 @@
 #include <gtest/gtest.h>
 
 #include <algorithm>
+#include <cmath>
 #include <cstring>
 #include <span>
 
@@ -71,6 +72,21 @@ std::vector<Out> run_typed(const LayerCase& c, const IndicePairsView& pairs, con
 
 }  // namespace
 
+std::vector<float> sigmoid_arguments() {
+  std::vector<float> values{0.0F, -0.0F, 87.0F, -87.0F, 88.0F, -88.0F, 3e38F, -3e38F, 0x1p-126F};
+  std::mt19937_64 random(87);
+  for (int exponent = -30; exponent < 9; ++exponent) {
+    for (int i = 0; i < 24; ++i) {
+      const float value = std::ldexp(1.5F + 0.5F * random_float(random), exponent);
+      values.push_back(i % 2 == 0 ? value : -value);
+    }
+  }
+  for (int half = -40; half <= 40; ++half)
+    values.push_back(0.34657359F * static_cast<float>(half));  // where n changes
+  values.push_back(1.0F);
+  return values;
+}
+
 void fill_random(LayerCase& c, std::int32_t n_in, std::int32_t num_out, std::uint64_t seed) {
   std::mt19937_64 random(seed);
   const ImplicitGemmDesc& d = c.desc;
@@ -105,6 +121,14 @@ void fill_random(LayerCase& c, std::int32_t n_in, std::int32_t num_out, std::uin
   }
   for (auto& v : c.epilogue.bias) v = 5.0F * random_float(random);
   c.epilogue.act_alpha = 0.1F;
+  if (c.epilogue.activation != Activation::kSigmoid) return;
+  // Sums in real units, where a sigmoid is neither 0 nor 1; an int8 result covers its half of the range.
+  if (is_int8) {
+    for (auto& v : c.epilogue.scale) v *= 0.05F;
+  }
+  for (auto& v : c.epilogue.bias) v *= 0.4F;
+  c.epilogue.beta *= 0.05F;
+  c.epilogue.act_alpha = d.out_dtype == DType::kInt8 ? 120.0F : 1.0F;
 }
 
 LayerOutput run_layer(const LayerCase& c, const IndicePairsView& pairs, const RunOptions& options) {

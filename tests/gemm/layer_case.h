@@ -25,6 +25,9 @@ struct LayerCase {
   std::vector<float> residual_f32;
 };
 
+/// Finite floats of both signs from 2^-126 past the bounds of scaled_sigmoid(), an odd number of them.
+std::vector<float> sigmoid_arguments();
+
 /// Fills every operand of `c` from its desc, epilogue.activation and sizes. Extreme values occur often.
 void fill_random(LayerCase& c, std::int32_t n_in, std::int32_t num_out, std::uint64_t seed);
 

@@ -108,6 +108,16 @@ TEST(ImplicitGemmPlan, RefusesSubnormalScales) {
   expect_error(r, ErrorCode::kInvalidArgument, {"layer 'conv1': beta is 1e-40", "1.1754944e-38"});
 }
 
+TEST(ImplicitGemmPlan, RefusesActivationsItDoesNotKnow) {
+  Request r;
+  r.epilogue.activation = static_cast<Activation>(4);
+  expect_error(r, ErrorCode::kInvalidArgument, {"activation is 4", "0 to 3"});
+  r.epilogue.activation = Activation::kSigmoid;  // act_alpha 0 would make every output 0
+  expect_error(r, ErrorCode::kInvalidArgument, {"act_alpha of a sigmoid is 0", "1 / out_scale"});
+  r.epilogue.act_alpha = 127.0F;
+  EXPECT_EQ(plan_error(r).first, ErrorCode::kOk);
+}
+
 TEST(ImplicitGemmPlan, RefusesTypes) {
   Request r;
   r.desc.in_dtype = DType::kFloat16;

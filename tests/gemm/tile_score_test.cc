@@ -46,6 +46,14 @@ TEST(TileScore, TakesTheWidestWhenNothingFits) {
   expect_tile(tile_of(2048, 64, 30000, DType::kFloat16), 16, 64, 32);
 }
 
+TEST(TileScore, ASigmoidHasOneTile) {
+  for (const std::int32_t c : {5, 16, 64, 128}) {
+    const ImplicitGemmProblem problem{.kv = 27, .c_in = c, .c_out = c, .sigmoid = true};
+    expect_tile(best_tile(problem, {.max_rows = 700000, .num_sms = 132, .shared_bytes = kShared}), 16, 32,
+                c <= 16 ? 16 : 64);
+  }
+}
+
 TEST(TileScore, UnknownRowsCountAsMany) { expect_tile(tile_of(64, 64, 0), 32, 32, 64); }
 
 TEST(TileScore, ChosenTilesHoldEveryProblem) {

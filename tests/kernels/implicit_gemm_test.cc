@@ -104,7 +104,7 @@ TEST_P(ImplicitGemmRow, ChannelCounts) {
       LayerCase c{.desc = desc(3, c_in, c_out)};
       c.desc.has_residual = seed % 3 == 0;
       if (!is_float() && seed % 4 == 0) c.desc.out_dtype = DType::kFloat32;
-      c.epilogue.activation = static_cast<Activation>(seed % 3);
+      c.epilogue.activation = static_cast<Activation>(seed / 2 % 4);
       if (seed % 5 == 0) c.epilogue.scale.resize(1);
       compare(c, {}, {}, seed++);
       if (HasFatalFailure()) return;
@@ -182,7 +182,8 @@ TEST_P(ImplicitGemmRow, OutputsActivationsResiduals) {
   for (const DType out : {DType::kInt8, DType::kFloat32}) {
     if (is_float() && out == DType::kInt8) continue;
     for (const bool residual : {false, true}) {
-      for (const Activation act : {Activation::kNone, Activation::kReLU, Activation::kLeakyReLU}) {
+      for (const Activation act :
+           {Activation::kNone, Activation::kReLU, Activation::kLeakyReLU, Activation::kSigmoid}) {
         for (const bool one_scale : {false, true}) {
           for (const std::int32_t c_out : {1, 16, 21, 64, 100}) {
             LayerCase c{.desc = desc(5, c_out < 48 ? 12 : 50, c_out)};
@@ -257,10 +258,36 @@ TEST_P(ImplicitGemmRow, NoPairsGivesTheBias) {
   compare({.desc = desc(27, 52, 50)}, {.n_in = 0, .num_out = 40}, {}, 6001);
 }
 
+// The vector forms of the sigmoid over every magnitude: sums of nothing leave the bias alone.
+TEST_P(ImplicitGemmRow, SigmoidOfEveryMagnitude) {
+  const std::vector<float> values = sigmoid_arguments();
+  const auto channels = static_cast<std::int32_t>(values.size());
+  for (const DType out : {DType::kInt8, DType::kFloat32}) {
+    if (is_float() && out == DType::kInt8) continue;
+    LayerCase c{.desc = desc(1, 16, channels)};
+    c.desc.out_dtype = out;
+    c.epilogue.activation = Activation::kSigmoid;
+    fill_random(c, 1, 3, 1);
+    c.epilogue.bias = values;
+    c.epilogue.act_alpha = 127.0F;
+    const PairTable pairs(1, 1, {-1, -1, -1}, 16);
+    const LayerOutput got = run_layer(c, pairs.view(), {.force = std::string(row().name)});
+    for (std::size_t i = 0; i < 3 * values.size(); ++i) {
+      const float want = scaled_sigmoid(values[i % values.size()], 127.0F);
+      if (out == DType::kInt8) {
+        ASSERT_EQ(got.int8[i], saturate_int8(want)) << values[i % values.size()];
+      } else {
+        ASSERT_EQ(got.f32[i], want) << values[i % values.size()];
+      }
+    }
+  }
+}
+
 // Epilogues whose float part overflows: infinities saturate, NaN gives 0.
 TEST_P(ImplicitGemmRow, HugeScales) {
   if (is_float()) GTEST_SKIP() << "int8 only";
-  for (const Activation act : {Activation::kNone, Activation::kReLU, Activation::kLeakyReLU}) {
+  for (const Activation act :
+       {Activation::kNone, Activation::kReLU, Activation::kLeakyReLU, Activation::kSigmoid}) {
     LayerCase c{.desc = desc(3, 48, 64)};
     c.desc.has_residual = true;
     c.epilogue.activation = act;

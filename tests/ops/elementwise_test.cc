@@ -172,6 +172,7 @@ TEST(Add, RefusesOperandsThatDisagree) {
   EXPECT_EQ(code(floats.view()), ErrorCode::kDType);
   EXPECT_EQ(code(a.view(), NAN), ErrorCode::kInvalidArgument);
   EXPECT_EQ(code(a.view(), 1.0F, Activation::kLeakyReLU), ErrorCode::kUnsupported);
+  EXPECT_EQ(code(a.view(), 1.0F, Activation::kSigmoid), ErrorCode::kUnsupported);
   FeatureView null = a.view();
   null.data = nullptr;
   EXPECT_EQ(code(null), ErrorCode::kInvalidArgument);

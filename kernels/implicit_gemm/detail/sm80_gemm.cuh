@@ -52,12 +52,13 @@ struct Sm80Args {
 };
 
 /// Compile-time shape of one kernel. Element is std::int8_t or __half.
-template <typename Element_, int kRows_, int kChannels_, int kStepBytes_, bool kResident_>
+template <typename Element_, int kRows_, int kChannels_, int kStepBytes_, bool kResident_, bool kSigmoid_>
 struct Sm80Config {
   using Element = Element_;
   static constexpr int kRows = kRows_;
   static constexpr int kChannels = kChannels_;
   static constexpr bool kResident = kResident_;
+  static constexpr bool kSigmoid = kSigmoid_;  // the only activation, or none
   static constexpr bool kInt8 = sizeof(Element) == 1;
   static constexpr int kMTiles = kChannels / 16;     // of 16 channels: the weights are the left operand
   static constexpr int kLaneRows = kRows / 8;        // tiles of 8 rows; a lane gathers one row of each
@@ -70,7 +71,8 @@ struct Sm80Config {
   // Registers: sums, gathered stages, one depth of weights, and what addresses need. The block is as large as
   // they allow.
   static constexpr int kRegisters = kRows * kChannels / 32 + kStages * (kLaneRows * 5 + 3) + 4 * kMTiles + 36;
-  static constexpr int kThreads = kRegisters <= 80    ? 768
+  static constexpr int kThreads = kSigmoid            ? 384
+                                  : kRegisters <= 80  ? 768
                                   : kRegisters <= 102 ? 640
                                   : kRegisters <= 128 ? 512
                                                       : 384;

@@ -142,9 +142,28 @@ void sm80_launch(const Sm80Args& args, Exec exec) noexcept {
 // The members of Sm80Row (sm80_rows.h). The weights stay in shared memory when a slice fits, else they come
 // through L1.
 
-template <typename Tag, int kRows, int kChannels, int kStepBytes, bool kResident>
-using Sm80RowConfig = Sm80Config<std::conditional_t<sizeof(Tag) == 1, std::int8_t, __half>, kRows, kChannels,
-                                 kStepBytes, kResident>;
+template <typename Row, bool kSigmoid, bool kResident>
+using Sm80RowConfig =
+    Sm80Config<std::conditional_t<Row::kElementBytes == 1, std::int8_t, __half>, Row::kShape.rows,
+               Row::kShape.channels, Row::kShape.step_bytes, kResident, kSigmoid>;
+
+/// Kernels that keep their weights in shared memory may have all of it.
+template <typename Config>
+std::int32_t sm80_setup() {
+  const int limit =
+      device_attribute(cudaDevAttrMaxSharedMemoryPerBlockOptin) - static_cast<int>(kStaticSharedBytes);
+  return static_cast<std::int32_t>(
+      cudaFuncSetAttribute(sm80_kernel<Config>, cudaFuncAttributeMaxDynamicSharedMemorySize, limit));
+}
+
+template <typename Row, bool kSigmoid>
+void sm80_launch_row(const Sm80Args& args, Exec exec) noexcept {
+  if (sm80_fits_shared(std::int64_t{args.slice_vectors} * 16)) {
+    sm80_launch<Sm80RowConfig<Row, kSigmoid, true>>(args, exec);
+  } else {
+    sm80_launch<Sm80RowConfig<Row, kSigmoid, false>>(args, exec);
+  }
+}
 
 template <typename Tag, int kRows, int kChannels, int kStepBytes>
 std::size_t Sm80Row<Tag, kRows, kChannels, kStepBytes>::packed_bytes(const ImplicitGemmProblem& problem) {
@@ -161,11 +180,10 @@ template <typename Tag, int kRows, int kChannels, int kStepBytes>
 std::int32_t Sm80Row<Tag, kRows, kChannels, kStepBytes>::setup(const ImplicitGemmProblem& problem) {
   const std::int64_t bytes = sm80_slice_bytes(kShape, problem.kv, problem.c_in, sizeof(Tag));
   if (!sm80_fits_shared(bytes)) return 0;
-  const int limit =
-      device_attribute(cudaDevAttrMaxSharedMemoryPerBlockOptin) - static_cast<int>(kStaticSharedBytes);
-  return static_cast<std::int32_t>(
-      cudaFuncSetAttribute(sm80_kernel<Sm80RowConfig<Tag, kRows, kChannels, kStepBytes, true>>,
-                           cudaFuncAttributeMaxDynamicSharedMemorySize, limit));
+  if constexpr (kHasSigmoid) {
+    if (problem.sigmoid) return sm80_setup<Sm80RowConfig<Sm80Row, true, true>>();
+  }
+  return sm80_setup<Sm80RowConfig<Sm80Row, false, true>>();
 }
 
 template <typename Tag, int kRows, int kChannels, int kStepBytes>
@@ -177,11 +195,10 @@ void Sm80Row<Tag, kRows, kChannels, kStepBytes>::run(const ImplicitGemmArgs& arg
     return keep_first_error(exec, cudaErrorInvalidValue);
   }
   const Sm80Args kernel_args = sm80_args(args, kShape);
-  if (sm80_fits_shared(std::int64_t{kernel_args.slice_vectors} * 16)) {
-    sm80_launch<Sm80RowConfig<Tag, kRows, kChannels, kStepBytes, true>>(kernel_args, exec);
-  } else {
-    sm80_launch<Sm80RowConfig<Tag, kRows, kChannels, kStepBytes, false>>(kernel_args, exec);
+  if constexpr (kHasSigmoid) {
+    if (args.activation == Activation::kSigmoid) return sm80_launch_row<Sm80Row, true>(kernel_args, exec);
   }
+  sm80_launch_row<Sm80Row, false>(kernel_args, exec);
 }
 
 }  // namespace voxgemm::implicit_gemm

@@ -154,8 +154,9 @@ __device__ __forceinline__ void Sm80Tile<Config>::store_block(int first, std::in
 #pragma unroll
       for (int i = 0; i < kCount; ++i) {
         const auto sum = static_cast<float>(sums_[(first + i) / 2][v][2 * (i % 2) + half]);
-        t[i] = finish_epilogue(fmaf(scale[i], sum, bias[i]), has_residual, a.beta,
-                               has_residual ? residual.value(i) : 0.0F, a.activation, a.act_alpha);
+        t[i] = finish_piecewise(fmaf(scale[i], sum, bias[i]), has_residual, a.beta,
+                                has_residual ? residual.value(i) : 0.0F, a.activation, a.act_alpha);
+        if constexpr (C::kSigmoid) t[i] = scaled_sigmoid(t[i], a.act_alpha);
       }
       LaneVector<T, kCount> result;
       result.set(t);

@@ -44,8 +44,7 @@ void finish_element(const ImplicitGemmArgs& a, Sum sum, std::int64_t row, std::i
 
 // 16 channels of one row, all of them inside c_out.
 template <bool kSigmoid, typename Sum>
-void finish_unit(const ImplicitGemmArgs& a, const Sum* acc, std::int64_t row,
-                                               std::int32_t n) {
+void finish_unit(const ImplicitGemmArgs& a, const Sum* acc, std::int64_t row, std::int32_t n) {
   const bool to_int8 = a.problem.out_dtype == DType::kInt8;
   __m256 t[2];
   for (int h = 0; h < 2; ++h) {
